@@ -1,0 +1,1 @@
+"""Mount the Hugging Face Hub as one directory."""
