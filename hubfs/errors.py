@@ -1,0 +1,163 @@
+"""Every failure hubfs can name: one tree, translated in at `hub` and `store`, out at one errno table.
+
+An error's text is one sentence for a person: what is wrong, then what to do
+about it (`hint`). It never contains a token or a signed address.
+"""
+
+from __future__ import annotations
+
+
+class HubfsError(Exception):
+    """Base of all expected failures; anything else that escapes is a bug."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(HubfsError):
+    """A flag, a name or a setting that cannot be right."""
+
+
+# --- the Hub ---------------------------------------------------------------------------
+
+
+class HubError(HubfsError):
+    """The Hub answered with a refusal, or did not answer."""
+
+
+class NotOnHub(HubError):
+    """What was asked for does not exist, as far as this token may know."""
+
+
+class RepoNotFound(NotOnHub):
+    """No such repo, or a private one seen without the right token."""
+
+
+class RevisionNotFound(NotOnHub):
+    """The repo has no such branch, tag or commit."""
+
+
+class EntryNotFound(NotOnHub):
+    """The revision has no such file."""
+
+
+class AccessDenied(HubError):
+    """The repo is there, but this token may not read it: gated, disabled, forbidden."""
+
+
+class BadToken(AccessDenied):
+    """The token itself is refused."""
+
+
+class TransientHubError(HubError):
+    """A failure that a later attempt may not meet."""
+
+
+class HubUnreachable(TransientHubError):
+    """No answer: DNS, TLS, connection or stall; or an answer that says try later (5xx)."""
+
+
+class RateLimited(TransientHubError):
+    """The Hub asks to slow down; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class LocationExpired(TransientHubError):
+    """A signed address is no longer honoured: resolve the file again."""
+
+
+class ProtocolViolation(TransientHubError):
+    """An answer that breaks the protocol: a wrong range, a lying total, bytes cut short."""
+
+
+class Offline(HubError):
+    """A request would be needed, and hubfs was told to make none."""
+
+
+# --- the store -------------------------------------------------------------------------
+
+
+class StoreError(HubfsError):
+    """The cache directory cannot do what is asked."""
+
+
+class CacheInUse(StoreError):
+    """Another process owns this cache."""
+
+
+class IndexTooNew(StoreError):
+    """The index was written by a newer hubfs."""
+
+
+class IndexCorrupt(StoreError):
+    """The index cannot be read."""
+
+
+class StoreFull(StoreError):
+    """The disk has no room, or the cache may not be written."""
+
+
+class StoreDamaged(StoreError):
+    """A cached file cannot be read, or is not what its name says."""
+
+
+# --- fetching --------------------------------------------------------------------------
+
+
+class FetchError(HubfsError):
+    """Bytes could not be had."""
+
+
+class FetchFailed(FetchError):
+    """The transfer ended before the bytes arrived; the text says why."""
+
+
+class ContentMismatch(FetchError):
+    """What the server sent does not hash to what the listing promised."""
+
+
+class FetchStopped(FetchError):
+    """hubfs is shutting down."""
+
+
+# --- the tree --------------------------------------------------------------------------
+
+
+class TreeError(HubfsError):
+    """A request that the tree cannot answer."""
+
+
+class NoSuchEntry(TreeError):
+    """The directory has no entry of that name."""
+
+
+class NotADirectory(TreeError):
+    """A directory operation on something else."""
+
+
+class IsADirectory(TreeError):
+    """A file operation on a directory."""
+
+
+class NotASymlink(TreeError):
+    """readlink on something else."""
+
+
+class ReadOnly(TreeError):
+    """The tree never changes by hand."""
+
+
+class NoSuchAttribute(TreeError):
+    """No extended attribute of that name."""
+
+
+class StaleHandle(TreeError):
+    """An inode or handle that is no longer known."""
+
+
+class MountFailed(HubfsError):
+    """The kernel refused the mount."""

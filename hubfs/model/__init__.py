@@ -1,0 +1,1 @@
+"""Plain values shared by all layers: identifiers, contents, ranges, listings, classification."""

@@ -1,0 +1,221 @@
+"""The tree of one commit, as directories of packed entries.
+
+Every file and directory of a commit has an *ordinal*, given breadth first, so
+the children of a directory are numbered without gaps. An inode number is a
+tree's number and an ordinal: finding either from the other needs no table, and
+a million known inodes cost no memory. Ordinal 0 is the root of the tree.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hubfs.model.content import Content
+
+MAX_NAME_BYTES = 255
+
+# is_directory, size, git oid, sha256 (zeros: none), xet hash (zeros: none), first child.
+_ROW = struct.Struct("<?Q20s32s32sI")
+_HEADER = struct.Struct("<III")
+_STAT = struct.Struct("<?Q")
+_NO_DIGEST = bytes(32)
+
+
+class TreeFile(NamedTuple):
+    """A file as a listing of the Hub states it; digests in hex."""
+
+    path: str
+    size: int
+    oid: str
+    sha256: str | None = None
+    xet_hash: str | None = None
+
+
+class Entry(NamedTuple):
+    """One name in a directory. `first_child` is meaningful for directories only."""
+
+    name: bytes
+    ordinal: int
+    is_directory: bool
+    size: int
+    oid: str
+    sha256: str | None
+    xet_hash: str | None
+    first_child: int
+
+    @property
+    def content(self) -> Content:
+        """What the file's bytes must be: an LFS file's oid is that of its pointer, not of it."""
+        if self.sha256:
+            return Content(self.size, sha256=self.sha256)
+        return Content(self.size, git_oid=self.oid)
+
+
+class Listing:
+    """The entries of one directory, sorted by name. Immutable; rows are read when asked for."""
+
+    __slots__ = ("_rows", "first", "names", "path")
+
+    def __init__(self, path: str, first: int, names: list[bytes], rows: bytes) -> None:
+        self.path = path
+        self.first = first
+        self.names = names
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.entry, range(len(self.names)))
+
+    @property
+    def weight(self) -> int:
+        """Roughly the bytes of memory it takes."""
+        return len(self._rows) + 80 * len(self.names) + 300
+
+    def entry(self, position: int) -> Entry:
+        """The entry at `position` in name order."""
+        is_directory, size, oid, sha256, xet, child = _ROW.unpack_from(
+            self._rows, position * _ROW.size
+        )
+        return Entry(
+            self.names[position],
+            self.first + position,
+            is_directory,
+            size,
+            oid.hex(),
+            _hex_or_none(sha256),
+            _hex_or_none(xet),
+            child,
+        )
+
+    def stat_rows(self, start: int) -> Iterator[tuple[bytes, int, bool, int]]:
+        """(name, ordinal, is_directory, size) from position `start` on: what readdir needs."""
+        for position in range(start, len(self.names)):
+            row = _STAT.unpack_from(self._rows, position * _ROW.size)
+            yield self.names[position], self.first + position, row[0], row[1]
+
+    def find(self, name: bytes) -> Entry | None:
+        """The entry called `name`."""
+        position = bisect_left(self.names, name)
+        if position < len(self.names) and self.names[position] == name:
+            return self.entry(position)
+        return None
+
+    def path_of(self, entry: Entry) -> str:
+        """The path of `entry` from the root of its repo."""
+        name = entry.name.decode()
+        return f"{self.path}/{name}" if self.path else name
+
+    def pack(self) -> bytes:
+        """Its stored form; `unpack` reads it."""
+        path = self.path.encode()
+        header = _HEADER.pack(self.first, len(self.names), len(path))
+        return header + path + self._rows + b"\0".join(self.names)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Listing:
+        """Read what `pack` wrote."""
+        first, count, path_size = _HEADER.unpack_from(data)
+        rows_start = _HEADER.size + path_size
+        names_start = rows_start + count * _ROW.size
+        path = data[_HEADER.size : rows_start].decode()
+        names = data[names_start:].split(b"\0") if count else []
+        return cls(path, first, names, data[rows_start:names_start])
+
+
+@dataclass(slots=True)
+class TreeStats:
+    """What a tree holds: files, their bytes, and names that no directory can show."""
+
+    files: int = 0
+    size: int = 0
+    skipped: int = 0
+
+
+class TreeBuilder:
+    """Collects the files of a commit in any order and numbers them.
+
+    Names that a file system cannot show (empty, `.`, `..`, over 255 bytes,
+    with a NUL) and a file that is also a directory are counted as skipped:
+    one hostile name must not hide the rest of a repo.
+    """
+
+    def __init__(self) -> None:
+        self.stats = TreeStats()
+        self._directories: dict[str, dict[bytes, bytes | None]] = {"": {}}
+
+    def add(self, file: TreeFile) -> None:
+        """Take `file` in; of two of the same path the first counts."""
+        parent, _, base = file.path.rpartition("/")
+        name = _showable_name(base)
+        siblings = self._directory(parent) if name else None
+        row = _pack_file(file)
+        if siblings is None or row is None or name in siblings:
+            self.stats.skipped += 1
+            return
+        siblings[name] = row
+        self.stats.files += 1
+        self.stats.size += file.size
+
+    def _directory(self, path: str) -> dict[bytes, bytes | None] | None:
+        known = self._directories.get(path)
+        if known is not None:
+            return known
+        parent, _, base = path.rpartition("/")
+        name = _showable_name(base)
+        siblings = self._directory(parent) if name else None
+        if siblings is None or siblings.get(name) is not None:
+            return None
+        siblings[name] = None  # a directory: its row is known once it is numbered
+        return self._directories.setdefault(path, {})
+
+    def listings(self) -> Iterator[Listing]:
+        """All directories, parents first. Empties the builder as it goes."""
+        waiting = deque([("", 1)])
+        following = 1 + len(self._directories[""])
+        while waiting:
+            path, first = waiting.popleft()
+            siblings = self._directories.pop(path)
+            rows = []
+            for name in sorted(siblings):
+                row = siblings[name]
+                if row is None:
+                    child = f"{path}/{name.decode()}" if path else name.decode()
+                    row = _ROW.pack(True, 0, b"", b"", b"", following)
+                    waiting.append((child, following))
+                    following += len(self._directories[child])
+                rows.append(row)
+            yield Listing(path, first, sorted(siblings), b"".join(rows))
+
+
+def _showable_name(name: str) -> bytes:
+    """The bytes of a name that a directory can show; empty for one that it cannot."""
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        return b""
+    if len(encoded) > MAX_NAME_BYTES or b"\0" in encoded or encoded in {b".", b".."}:
+        return b""
+    return encoded
+
+
+def _pack_file(file: TreeFile) -> bytes | None:
+    try:
+        oid = bytes.fromhex(file.oid)
+        sha256 = bytes.fromhex(file.sha256 or "")
+        xet = bytes.fromhex(file.xet_hash or "")
+    except ValueError:
+        return None
+    if len(oid) != 20 or len(sha256) not in {0, 32} or not 0 <= file.size < 1 << 62:
+        return None
+    return _ROW.pack(False, file.size, oid, sha256, xet[:32], 0)
+
+
+def _hex_or_none(digest: bytes) -> str | None:
+    return None if digest == _NO_DIGEST else digest.hex()

@@ -1,0 +1,134 @@
+"""Complete, verified blobs, named by the sha256 of what they hold. They never change."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubfs.errors import StoreDamaged
+from hubfs.model.content import Content
+from hubfs.store.files import make_private_directory, sync_directory, writing
+from hubfs.store.index import Index, Transaction
+from hubfs.store.records import BlobRecord, pack, unpack
+
+
+class Blobs:
+    """The blobs of one cache. Finding is cheap; admitting syncs the disk."""
+
+    def __init__(self, index: Index, root: Path) -> None:
+        """Look after the blobs below `root`, a directory of the store's own."""
+        self._index = index
+        self._root = root
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob of that hash is, or would be."""
+        return self._root / sha256[:2] / sha256
+
+    def find(self, content: Content) -> str | None:
+        """The sha256 of the blob that holds `content`, if it is here and of the right size."""
+        with self._index.read() as txn:
+            digest = self._digest(txn, content)
+            found = digest and txn.get(digest, db=self._index.table("blobs"))
+        if not digest or not found or unpack(BlobRecord, found).size != content.size:
+            return None
+        return digest.hex()
+
+    def _digest(self, txn: Transaction, content: Content) -> bytes | None:
+        if content.sha256:
+            return bytes.fromhex(content.sha256)
+        digest: bytes | None = txn.get(
+            bytes.fromhex(content.git_oid or ""), db=self._index.table("oids")
+        )
+        return digest
+
+    def open(self, content: Content) -> int | None:
+        """A descriptor of the blob of `content` to read from; None if it is not here.
+
+        A blob that was removed or cut behind our back is forgotten, so that it
+        will be fetched again. The caller closes the descriptor.
+
+        Raises:
+            StoreDamaged: it is here but cannot be opened.
+        """
+        sha256 = self.find(content)
+        if sha256 is None:
+            return None
+        try:
+            descriptor = os.open(self.path(sha256), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self.forget(sha256)
+            return None
+        except OSError as error:
+            reason = f"cannot open blob {sha256}: {error.strerror}"
+            raise StoreDamaged(reason, hint="check the cache directory's permissions") from error
+        if os.fstat(descriptor).st_size == content.size:
+            return descriptor
+        os.close(descriptor)
+        self.forget(sha256)
+        return None
+
+    def admit(self, descriptor: int, path: Path, sha256: str, content: Content) -> None:
+        """Make the verified file at `path` the blob `sha256`; `content` is found there from now on.
+
+        The order makes a crash harmless: bytes, then the name, then the index.
+        `descriptor` stays valid; the partial record of `content` ends with it.
+
+        Raises:
+            StoreFull: the disk has no room for it.
+        """
+        target = self.path(sha256)
+        with writing(target):
+            os.fchmod(descriptor, 0o444)
+            os.fsync(descriptor)
+            make_private_directory(target.parent)
+            path.rename(target)
+            sync_directory(target.parent)
+        self.record(sha256, content)
+
+    def record(self, sha256: str, content: Content) -> None:
+        """Tell the index that the blob `sha256` is in place and holds `content`."""
+        digest = bytes.fromhex(sha256)
+        record = pack(BlobRecord(content.size, time.time()))
+
+        def change(txn: Transaction) -> None:
+            txn.put(digest, record, db=self._index.table("blobs"))
+            if content.git_oid:
+                txn.put(bytes.fromhex(content.git_oid), digest, db=self._index.table("oids"))
+            txn.delete(content.key.encode(), db=self._index.table("partials"))
+
+        self._index.write(change)
+
+    def recover(self, content: Content) -> bool:
+        """Adopt a blob that a crash left in place between its rename and its record."""
+        if not content.sha256:
+            return False
+        try:
+            size = self.path(content.sha256).stat().st_size
+        except OSError:
+            return False
+        if size != content.size:
+            return False
+        self.record(content.sha256, content)
+        return True
+
+    def forget(self, sha256: str) -> None:
+        """Drop the record of a blob whose file is gone or bad; the file is not touched."""
+        digest = bytes.fromhex(sha256)
+        self._index.write(lambda txn: txn.delete(digest, db=self._index.table("blobs")))
+
+    def walk(self) -> Iterator[tuple[str, int]]:
+        """(sha256, size) of every blob file on disk, whatever the index says."""
+        for shard in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
+            for path in sorted(shard.iterdir()):
+                if len(path.name) == 64 and path.is_file():
+                    yield path.name, path.stat().st_size
+
+    def usage(self) -> tuple[int, int]:
+        """(count, bytes) of the blobs that the index knows."""
+        count = size = 0
+        with self._index.read() as txn, txn.cursor(db=self._index.table("blobs")) as cursor:
+            for value in cursor.iternext(keys=False):
+                count, size = count + 1, size + unpack(BlobRecord, value).size
+        return count, size

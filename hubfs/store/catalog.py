@@ -1,0 +1,220 @@
+"""The metadata of one endpoint's repos: names, refs, snapshots and the numbers of their inodes.
+
+Reads are cheap and may be made from the event loop; writes sync the disk, so
+call them from a worker thread. A number, once given, means the same for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from hubfs.model.identifiers import RepoId, RepoKind
+from hubfs.model.tree import Listing, TreeBuilder
+from hubfs.store.index import Index, Table, Transaction
+from hubfs.store.records import R, RefRecord, RepoRecord, SnapshotRecord, pack, unpack
+
+_LISTING_KEY = struct.Struct(">II")
+_NUMBER = struct.Struct(">I")
+_FIRST_NUMBER = 16  # below it: the fixed nodes of the mount's root
+
+
+class Node(NamedTuple):
+    """What a number stands for.
+
+    `role` is "org" (a directory of repos), "alias" (a symlink), "view" (a
+    repo's directories at a revision) or "snapshot" (the files of a commit).
+    """
+
+    role: str
+    kind: str
+    name: str
+    revision: str = ""
+    commit: str = ""
+
+    @property
+    def repo(self) -> RepoId:
+        """The repo that it belongs to."""
+        return RepoId(RepoKind(self.kind), self.name)
+
+
+class Catalog:
+    """Everything known about the repos of one endpoint."""
+
+    def __init__(self, index: Index, endpoint: str) -> None:
+        """Look at the part of `index` that belongs to `endpoint`."""
+        self._index = index
+        self._scope = hashlib.sha256(endpoint.encode()).hexdigest()[:8]
+
+    # --- repos and aliases -------------------------------------------------------------
+
+    def find_repo(self, repo: RepoId) -> RepoRecord | None:
+        """The repo of exactly this name."""
+        return self._find("repos", self._key(repo.kind, repo.name), RepoRecord)
+
+    def find_alias(self, kind: RepoKind, name: str) -> str | None:
+        """The canonical name behind another spelling of a repo or an organisation."""
+        with self._index.read() as txn:
+            found = txn.get(self._key(kind, name), db=self._table("aliases"))
+        return found.decode() if found else None
+
+    def put_repo(self, repo: RepoId, record: RepoRecord) -> None:
+        """Make `repo` known."""
+
+        def change(txn: Transaction) -> None:
+            txn.put(self._key(repo.kind, repo.name), pack(record), db=self._table("repos"))
+            self._number(txn, Node("org", repo.kind.value, repo.org))
+
+        self._index.write(change)
+
+    def put_alias(self, kind: RepoKind, name: str, canonical: str) -> int:
+        """Remember that `name` is another spelling of `canonical`; return its number."""
+
+        def change(txn: Transaction) -> int:
+            txn.put(self._key(kind, name), canonical.encode(), db=self._table("aliases"))
+            return self._number(txn, Node("alias", kind.value, name))
+
+        return self._index.write(change)
+
+    def orgs(self, kind: RepoKind) -> list[str]:
+        """The organisations that have a known repo, in name order."""
+        prefix = self._key(kind, "")
+        found = []
+        with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
+            at = prefix
+            while cursor.set_range(at) and cursor.key().startswith(prefix):
+                org = cursor.key()[len(prefix) :].decode().partition("/")[0]
+                found.append(org)
+                at = self._key(kind, org) + b"0"  # the character after "/": the next organisation
+        return found
+
+    def repos(self, kind: RepoKind, org: str) -> list[str]:
+        """The names, without the organisation, of the known repos of `org`."""
+        return list(self._names("repos", self._key(kind, f"{org}/")))
+
+    def aliases(self, kind: RepoKind, org: str) -> list[str]:
+        """The names, without the organisation, of the aliases in `org`; of bare ones for ""."""
+        names = self._names("aliases", self._key(kind, f"{org}/" if org else ""))
+        return [name for name in names if "/" not in name]
+
+    def _names(self, table: str, prefix: bytes) -> Iterator[str]:
+        with self._index.read() as txn, txn.cursor(db=self._table(table)) as cursor:
+            if not cursor.set_range(prefix):
+                return
+            for key in cursor.iternext(values=False):
+                if not key.startswith(prefix):
+                    return
+                yield key[len(prefix) :].decode()
+
+    # --- refs and snapshots ------------------------------------------------------------
+
+    def find_ref(self, repo: RepoId, revision: str) -> RefRecord | None:
+        """What `revision` of `repo` meant when last asked."""
+        return self._find("refs", self._ref_key(repo, revision), RefRecord)
+
+    def refs(self, repo: RepoId) -> list[str]:
+        """The revisions of `repo` that are known, the default one as ""."""
+        return list(self._names("refs", self._ref_key(repo, "")))
+
+    def find_snapshot(self, repo: RepoId, commit: str) -> SnapshotRecord | None:
+        """The tree of `commit`, if it has been synced."""
+        return self._find("snapshots", self._ref_key(repo, commit), SnapshotRecord)
+
+    def put_ref(self, repo: RepoId, revision: str, commit: str, checked_at: float) -> RefRecord:
+        """Point `revision` at `commit`, whose snapshot is stored."""
+
+        def change(txn: Transaction) -> RefRecord:
+            view = Node("view", repo.kind.value, repo.name, revision, commit)
+            record = RefRecord(commit, self._number(txn, view), checked_at)
+            txn.put(self._ref_key(repo, revision), pack(record), db=self._table("refs"))
+            return record
+
+        return self._index.write(change)
+
+    def put_snapshot(
+        self, repo: RepoId, commit: str, builder: TreeBuilder, mtime: float
+    ) -> SnapshotRecord:
+        """Store the tree of `commit` whole, in one transaction. Empties `builder`."""
+        packed = [(listing.first, listing.pack()) for listing in builder.listings()]
+
+        def change(txn: Transaction) -> SnapshotRecord:
+            node = Node("snapshot", repo.kind.value, repo.name, "", commit)
+            number = self._number(txn, node)
+            stats = builder.stats
+            record = SnapshotRecord(number, stats.files, stats.size, mtime, len(packed))
+            self._put_listings(txn, number, packed)
+            txn.put(self._ref_key(repo, commit), pack(record), db=self._table("snapshots"))
+            return record
+
+        return self._index.write(change)
+
+    def _put_listings(
+        self, txn: Transaction, number: int, packed: Iterable[tuple[int, bytes]]
+    ) -> None:
+        table = self._table("listings")
+        for first, listing in packed:
+            txn.put(_LISTING_KEY.pack(number, first), listing, db=table)
+
+    def find_listing(self, number: int, ordinal: int) -> Listing | None:
+        """The listing of snapshot `number` in which `ordinal` stands, or which begins there."""
+        with self._index.read() as txn, txn.cursor(db=self._table("listings")) as cursor:
+            wanted = _LISTING_KEY.pack(number, ordinal)
+            at_or_after = cursor.set_range(wanted)
+            found = at_or_after and cursor.key() == wanted
+            found = found or (cursor.prev() if at_or_after else cursor.last())
+            if not found or _LISTING_KEY.unpack(cursor.key())[0] != number:
+                return None
+            return Listing.unpack(cursor.value())
+
+    # --- numbers -----------------------------------------------------------------------
+
+    def find_node(self, number: int) -> Node | None:
+        """What `number` was given to."""
+        with self._index.read() as txn:
+            found = txn.get(_NUMBER.pack(number), db=self._table("nodes"))
+        return Node(*json.loads(found)[1:]) if found else None
+
+    def find_number(self, node: Node) -> int | None:
+        """The number of `node`, if it has one."""
+        with self._index.read() as txn:
+            found = txn.get(self._node_key(node), db=self._table("numbers"))
+        return _NUMBER.unpack(found)[0] if found else None
+
+    def number_of(self, node: Node) -> int:
+        """The number of `node`, given now if it had none."""
+        return self._index.write(lambda txn: self._number(txn, node))
+
+    def _number(self, txn: Transaction, node: Node) -> int:
+        key = self._node_key(node)
+        numbers, nodes = self._table("numbers"), self._table("nodes")
+        found = txn.get(key, db=numbers)
+        if found:
+            return int(_NUMBER.unpack(found)[0])
+        with txn.cursor(db=nodes) as cursor:
+            number = _NUMBER.unpack(cursor.key())[0] + 1 if cursor.last() else _FIRST_NUMBER
+        txn.put(key, _NUMBER.pack(number), db=numbers)
+        txn.put(_NUMBER.pack(number), json.dumps([self._scope, *node]).encode(), db=nodes)
+        return int(number)
+
+    # --- keys --------------------------------------------------------------------------
+
+    def _table(self, name: str) -> Table:
+        return self._index.table(name)
+
+    def _find(self, table: str, key: bytes, kind: type[R]) -> R | None:
+        with self._index.read() as txn:
+            found = txn.get(key, db=self._table(table))
+        return unpack(kind, found) if found else None
+
+    def _key(self, kind: RepoKind, name: str) -> bytes:
+        return f"{self._scope}:{kind.value}:{name}".encode()
+
+    def _ref_key(self, repo: RepoId, revision: str) -> bytes:
+        return self._key(repo.kind, repo.name) + b"@" + revision.encode()
+
+    def _node_key(self, node: Node) -> bytes:
+        # LMDB keys end at 511 bytes, and a revision may take 200: digest what could be longer.
+        return hashlib.sha256(json.dumps([self._scope, *node]).encode()).digest()

@@ -1,0 +1,56 @@
+"""Small file operations shared by the store: durable, and named for what they guarantee."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubfs.errors import StoreDamaged, StoreFull
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the disk's refusals into the store's.
+
+    Raises:
+        StoreFull: there is no room, or no permission to write.
+        StoreDamaged: any other failure of the disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot write {path}: {os.strerror(error.errno or errno.EIO)}"
+        if error.errno in _NO_ROOM:
+            raise StoreFull(reason) from error
+        raise StoreDamaged(reason) from error
+
+
+def make_private_directory(path: Path) -> None:
+    """Make `path` and its parents; what is made is for the owner only.
+
+    Raises:
+        StoreFull: it cannot be made.
+    """
+    with writing(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in `path` durable: a rename alone may be lost by a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`; the kernel may take it in parts."""
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written

@@ -1,0 +1,67 @@
+"""One owner per cache. The kernel drops the lock with the process, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hubfs.errors import CacheInUse
+from hubfs.store.files import writing
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a cache, as written in its lock file."""
+
+    pid: int
+    mountpoint: str = ""
+    since: float = 0.0
+
+    def __str__(self) -> str:
+        where = f", mounted at {self.mountpoint}" if self.mountpoint else ""
+        return f"process {self.pid}{where}"
+
+
+class CacheLock:
+    """The held lock of a cache directory."""
+
+    def __init__(self, directory: Path, mountpoint: str = "") -> None:
+        """Take the lock, and write down who did.
+
+        Raises:
+            CacheInUse: another process has it.
+            StoreFull: the lock file cannot be written.
+        """
+        path = directory / "lock"
+        with writing(path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            owner = find_owner(directory)
+            raise CacheInUse(
+                f"the cache {directory} is in use by {owner or 'another process'}",
+                hint="unmount that one first, or choose another directory with --cache-dir",
+            ) from None
+        owner = Owner(os.getpid(), mountpoint, time.time())
+        with writing(path):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(asdict(owner)).encode(), 0)
+
+    def release(self) -> None:
+        """Let another process have the cache."""
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+def find_owner(directory: Path) -> Owner | None:
+    """Who says to own the cache in `directory`; a crashed owner may still be named."""
+    try:
+        return Owner(**json.loads((directory / "lock").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

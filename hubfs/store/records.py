@@ -1,0 +1,73 @@
+"""What the index stores: one dataclass a table, kept as JSON so that it can be read in five years."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Protocol, TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRecord:
+    """A known repo, under its canonical name. Times in seconds since the epoch."""
+
+    name: str
+    private: bool = False
+    gated: bool = False
+    synced_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RefRecord:
+    """What a revision's name meant when last asked; `view` is the number of its directory."""
+
+    commit: str
+    view: int
+    checked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """The tree of a commit; `number` is the upper half of its files' inode numbers."""
+
+    number: int
+    files: int
+    size: int
+    mtime: float
+    directories: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRecord:
+    """A complete, verified blob."""
+
+    size: int
+    admitted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartialRecord:
+    """What a partial durably holds. `crcs` maps the number of a MiB to its CRC32C."""
+
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    crcs: dict[str, int] = field(default_factory=dict)
+    updated_at: float = 0.0
+
+
+class _Record(Protocol):
+    __dataclass_fields__: Any
+
+
+R = TypeVar("R", bound=_Record)
+
+
+def pack(record: _Record) -> bytes:
+    """The stored form of a record."""
+    return json.dumps(asdict(record), separators=(",", ":")).encode()  # type: ignore[call-overload]
+
+
+def unpack(kind: type[R], data: bytes) -> R:
+    """Read a record; fields that a later version added are passed over."""
+    values = json.loads(data)
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in known})
