@@ -13,7 +13,9 @@ from dataclasses import dataclass
 _PART = r"\b[\w\-.]{1,96}\b"
 _PART_RE = re.compile(_PART, re.ASCII)
 _COMMIT_RE = re.compile(r"[0-9a-f]{40}")
-_FORBIDDEN_IN_REVISION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|^[/.-]|[/.]$")
+_FORBIDDEN_IN_REVISION = re.compile(
+    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|^[/.-]|[/.]$"
+)
 
 # Names that desktops and volume managers probe for in every directory they see.
 _PROBES = frozenset({"autorun.inf", "desktop.ini", "thumbs.db", "lost+found"})

@@ -35,7 +35,11 @@ class Partial:
     def _recorded(self) -> RangeSet:
         with self._index.read() as txn:
             found = txn.get(self._key, db=self._index.table("partials"))
-        return RangeSet((a, b) for a, b in unpack(PartialRecord, found).ranges) if found else RangeSet()
+        return (
+            RangeSet((a, b) for a, b in unpack(PartialRecord, found).ranges)
+            if found
+            else RangeSet()
+        )
 
     @property
     def _key(self) -> bytes:
@@ -100,6 +104,10 @@ class Partials:
         with self._index.read() as txn:
             found = txn.get(content.key.encode(), db=self._index.table("partials"))
         return sum(b - a for a, b in unpack(PartialRecord, found).ranges) if found else 0
+
+    def forget(self, content: Content) -> None:
+        """Drop the record of `content`; a file of it is not touched."""
+        self._drop_record(content.key)
 
     def clean(self) -> list[str]:
         """Drop files without a record and records without a file; return the files' names."""

@@ -1,0 +1,45 @@
+"""A content that somebody has open: shared by all handles on it, whatever path they came by."""
+
+from __future__ import annotations
+
+import os
+
+from hubfs.fetch.transfer import Transfer
+from hubfs.model.content import Content, Source
+from hubfs.store.partials import Partial
+
+
+class OpenContent:
+    """The files behind a content, for as long as anything uses them."""
+
+    def __init__(self, content: Content, source: Source, blob: int | None) -> None:
+        """Own the descriptor `blob` of a complete blob, if there is one."""
+        self.content = content
+        self.source = source
+        self.users = 0
+        self.transfer: Transfer | None = None
+        self.retired: list[Partial] = []
+        self._blob = blob
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every read can be answered from the file, verified."""
+        if self._blob is not None or not self.content.size:
+            return True
+        return self.transfer is not None and self.transfer.is_admitted
+
+    @property
+    def descriptor(self) -> int:
+        """The file that holds what `ensure` promised; valid until the last user is gone."""
+        if self._blob is not None:
+            return self._blob
+        assert self.transfer is not None  # noqa: S101 - `ensure` has made it
+        return self.transfer.partial.descriptor
+
+    def close_files(self) -> None:
+        """Close all descriptors. No read may be under way."""
+        if self._blob is not None:
+            os.close(self._blob)
+        partials = [self.transfer.partial] if self.transfer else []
+        for partial in partials + self.retired:
+            partial.close()

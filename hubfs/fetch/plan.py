@@ -1,0 +1,115 @@
+"""What to ask the Hub for next, of one content. Pure.
+
+Every byte is in at most one of three states: held, claimed by one request, or
+missing. A claim is taken and given back in synchronous code, so no byte is ever
+asked for twice while it is on its way.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+from hubfs.fetch.streams import Streams
+from hubfs.model.content import MIB
+from hubfs.model.ranges import ByteRange, RangeSet
+
+BLOCK = 2 * MIB  # what one read of a byte fetches
+WHOLE_UP_TO = 4 * MIB  # smaller files are fetched whole at the first touch
+SMALLEST_PIECE = 4 * MIB  # readahead is split over connections in pieces no smaller
+
+
+class Priority(enum.IntEnum):
+    """Why bytes are wanted; a lower number goes first."""
+
+    DEMAND = 0
+    READAHEAD = 1
+    FILL = 2
+    PREFETCH = 3
+
+
+class Plan:
+    """The state of one content of `size` bytes; `held` becomes the plan's own."""
+
+    def __init__(self, size: int, held: RangeSet) -> None:
+        self.size = size
+        self.held = held
+        self.claimed = RangeSet()
+        self.streams = Streams(size)
+        self.demands: list[ByteRange] = []
+        self.wants_fill = False
+        self.wants_all = False
+        self.is_rangeless = False  # the server answers ranges with the whole file
+        self.pressure = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte is held."""
+        return self.held.covers(0, self.size)
+
+    def holds(self, span: ByteRange) -> bool:
+        """Whether `span` is held."""
+        return self.held.covers(*span)
+
+    def claim_next(self, priority: Priority, largest: int) -> ByteRange | None:
+        """Claim the next missing range that `priority` calls for, of at most `largest` bytes.
+
+        None when nothing of that priority is missing and unclaimed.
+        """
+        for target, most in self._targets(priority, largest):
+            gap = self._missing(target)
+            if gap is not None:
+                claim = self._shaped(gap, most)
+                self.claimed.add(*claim)
+                return claim
+        return None
+
+    def _targets(self, priority: Priority, largest: int) -> Iterable[tuple[ByteRange, int]]:
+        whole = ByteRange(0, self.size)
+        if priority is Priority.DEMAND:
+            return ((self._block(span), largest) for span in self.demands)
+        if priority is Priority.READAHEAD:
+            targets = self.streams.targets(self.pressure)
+            return ((each, min(largest, _piece(each))) for each in map(self._block, targets))
+        if priority is Priority.FILL and self.wants_fill:
+            ahead = ByteRange(self.streams.frontier // BLOCK * BLOCK, self.size)
+            return ((ahead, largest), (whole, largest))
+        if priority is Priority.PREFETCH and self.wants_all:
+            return ((whole, largest),)
+        return ()
+
+    def _block(self, span: ByteRange) -> ByteRange:
+        if self.size <= WHOLE_UP_TO:
+            return ByteRange(0, self.size)
+        return span.aligned(BLOCK, self.size)
+
+    def _missing(self, target: ByteRange) -> ByteRange | None:
+        if self.is_rangeless:
+            return ByteRange(0, self.size) if not self.claimed and not self.is_complete else None
+        for gap in self.held.gaps(*target):
+            free = self.claimed.find_gap(*gap)
+            if free is not None:
+                return free
+        return None
+
+    def _shaped(self, gap: ByteRange, most: int) -> ByteRange:
+        if self.is_rangeless:
+            return gap
+        return ByteRange(gap.start, min(gap.stop, gap.start + most))
+
+    def note_arrived(self, start: int, stop: int) -> None:
+        """`[start, stop)` has been written: it is held and no longer claimed."""
+        self.held.add(start, stop)
+        self.claimed.remove(start, stop)
+
+    def release(self, claim: ByteRange) -> None:
+        """The request for `claim` has ended: what did not arrive is missing again."""
+        self.claimed.remove(*claim)
+
+    def reset(self) -> None:
+        """Hold nothing: what was held turned out to be wrong."""
+        self.held = RangeSet()
+
+
+def _piece(target: ByteRange) -> int:
+    return max(SMALLEST_PIECE, target.size // 4 // MIB * MIB)

@@ -1,0 +1,90 @@
+"""One request for one claimed range, from the wire to the partial file. Runs in a worker thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from hubfs.errors import HubUnreachable
+from hubfs.hub.connections import Lifeline
+from hubfs.hub.content import ContentClient, ContentStream
+from hubfs.model.content import MIB, Source
+from hubfs.model.ranges import ByteRange
+from hubfs.store.partials import Partial
+
+_SMALLEST_STEP = MIB // 8
+_LARGEST_STEP = MIB
+_QUICK = 0.004  # a step received within it (seconds) may be larger: fewer wake-ups, same latency
+
+
+class Throttle:
+    """Shares `rate` bytes per second among all threads; 0 means as fast as can be."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> None:
+        """Sleep until `count` bytes may have passed."""
+        if not self._rate:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(now, self._free_at) + count / self._rate
+            wait = self._free_at - now
+        time.sleep(wait)
+
+
+class Pull:
+    """Fetches `claim` into `partial`; `report(start, stop)` is called, in the thread, as bytes land.
+
+    A server that ignores ranges sends the whole file: `take_whole` is asked
+    whether this pull shall take it, since one is enough.
+    """
+
+    def __init__(
+        self,
+        partial: Partial,
+        claim: ByteRange,
+        report: Callable[[int, int], None],
+        take_whole: Callable[[], bool],
+    ) -> None:
+        self.partial = partial
+        self.claim = claim
+        self.lifeline = Lifeline()
+        self.received = 0
+        self.seconds = 0.0
+        self._report = report
+        self._take_whole = take_whole
+
+    def run(self, client: ContentClient, source: Source, throttle: Throttle) -> None:
+        """Do it.
+
+        Raises:
+            HubError: the request failed, or ended early; what was reported is written.
+            StoreFull: the disk has no room.
+        """
+        size = self.partial.content.size
+        stream = client.open(source, self.claim, size, self.lifeline)
+        try:
+            if stream.span != self.claim and not self._take_whole():
+                raise HubUnreachable(f"{source}: the server ignores ranges; one request is enough")
+            self._receive(stream, throttle)
+        finally:
+            stream.close()
+
+    def _receive(self, stream: ContentStream, throttle: Throttle) -> None:
+        buffer = memoryview(bytearray(_LARGEST_STEP))
+        step, position = _SMALLEST_STEP, stream.span.start
+        started = before = time.monotonic()
+        while count := stream.readinto(buffer[:step]):
+            self.partial.write(buffer[:count], position)
+            self._report(position, position + count)
+            position += count
+            self.received += count
+            throttle.take(count)
+            now = time.monotonic()
+            step = min(step * 2, _LARGEST_STEP) if now - before < _QUICK else step
+            before, self.seconds = now, now - started

@@ -1,0 +1,98 @@
+"""Which readers of a blob go forward through it, and how far ahead of each to fetch. Pure.
+
+Streams belong to the content, not to a descriptor: loaders share descriptors
+between threads and interleave offsets, which defeats any single cursor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hubfs.model.content import MIB
+from hubfs.model.ranges import ByteRange, RangeSet
+
+MOST_STREAMS = 16
+FORWARD_SKIP = 16 * MIB  # a loader that skips a tensor is still the same reader
+BACKWARD_SLACK = 2 * MIB  # the kernel sends the parts of one readahead out of order
+CONFIRMED_AFTER = 3 * MIB  # `file` and `head` end before it, readahead of the kernel included
+FIRST_WINDOW = 4 * MIB
+LARGEST_WINDOW = 64 * MIB
+EARNEST_RUN = 64 * MIB
+EARNEST_SHARE = 0.25
+
+
+@dataclass(slots=True)
+class Stream:
+    """One forward reader: it has read from `start` to `position`, in bytes."""
+
+    start: int
+    position: int
+    window: int = 0
+    grown_at: int = 0
+
+    def distance(self, span: ByteRange) -> int | None:
+        """How far `span` begins from where this reader is; None when it is another reader."""
+        offset = span.start - self.position
+        return abs(offset) if -BACKWARD_SLACK <= offset <= FORWARD_SKIP else None
+
+    def advance(self, span: ByteRange) -> None:
+        """The reader has come to the end of `span`."""
+        self.position = max(self.position, span.stop)
+        if not self.window and self.position - self.start >= CONFIRMED_AFTER:
+            self.window, self.grown_at = FIRST_WINDOW, self.position
+
+    def stall(self) -> None:
+        """The reader had to wait: look further ahead, doubling once per half window read."""
+        if self.window and self.position - self.grown_at >= self.window // 2:
+            self.window = min(LARGEST_WINDOW, self.window * 2)
+            self.grown_at = self.position
+
+
+class Streams:
+    """The readers of one content of `size` bytes, most recent first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._streams: list[Stream] = []
+        self._touched = RangeSet()
+        self.is_earnest = False
+
+    def note_read(self, span: ByteRange, *, waited: bool) -> None:
+        """Somebody read `span`; `waited` says whether it was not there yet."""
+        stream = self._stream_of(span)
+        stream.advance(span)
+        if waited:
+            stream.stall()
+        if not self.is_earnest:
+            self._touched.add(*span)
+            run = stream.position - stream.start
+            share = self._touched.total
+            self.is_earnest = run >= EARNEST_RUN or share >= EARNEST_SHARE * self._size
+
+    def _stream_of(self, span: ByteRange) -> Stream:
+        near = [(each.distance(span), at) for at, each in enumerate(self._streams)]
+        matches = [(distance, at) for distance, at in near if distance is not None]
+        if matches:
+            stream = self._streams.pop(min(matches)[1])
+        else:
+            stream = Stream(span.start, span.start)
+            del self._streams[MOST_STREAMS - 1 :]
+        self._streams.insert(0, stream)
+        return stream
+
+    def targets(self, pressure: int = 0) -> list[ByteRange]:
+        """What to have ready ahead of each reader, each window halved `pressure` times."""
+        return [
+            ByteRange(each.position, each.position + (each.window >> pressure)).clipped(self._size)
+            for each in self._streams
+            if each.window
+        ]
+
+    @property
+    def frontier(self) -> int:
+        """Where the most recent reader is: what a fill should fetch first."""
+        return self._streams[0].position if self._streams else 0
+
+    def clear(self) -> None:
+        """Forget the readers: they have all closed the file."""
+        self._streams.clear()

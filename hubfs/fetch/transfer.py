@@ -1,0 +1,183 @@
+"""The state of one content on its way: its plan, its file, its hash, and those who wait.
+
+All methods run on the event loop, but for `note_arrival`, which threads call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+import trio
+
+from hubfs.errors import FetchFailed, HubfsError
+from hubfs.fetch.plan import Plan
+from hubfs.fetch.pull import Pull
+from hubfs.fetch.verification import RollingHash
+from hubfs.hub.pace import backoff
+from hubfs.model.content import MIB, Content, Source
+from hubfs.model.ranges import ByteRange, RangeSet
+from hubfs.store.partials import Partial
+
+log = logging.getLogger(__name__)
+
+# Contents up to this size are verified whole before their first byte is served.
+VERIFIED_UP_TO = 8 * MIB
+FAILURE_MEMORY = 5.0  # seconds in which a failed content is not asked for again
+_FIRST_PIECE = 16 * MIB
+_PIECES = (8 * MIB, 64 * MIB)
+
+
+class Transfer:
+    """One content being fetched. Made on the first read that misses."""
+
+    def __init__(self, content: Content, partial: Partial, source: Source) -> None:
+        self.content = content
+        self.partial = partial
+        self.sources = [source]
+        self.plan = Plan(content.size, partial.held.copy())
+        self.hash = RollingHash(content)
+        self.pulls: set[Pull] = set()
+        self.is_admitted = False
+        self.is_hashing = False
+        self.is_claiming = False
+        self.restarts = 0
+        self.unclaimed = 0
+        self.failures = 0
+        self.not_before = 0.0
+        self._failure: tuple[float, HubfsError] | None = None
+        self._last_trouble: HubfsError | None = None
+        self._progress_at = trio.current_time()
+        self._changed: set[tuple[ByteRange, trio.Event]] = set()
+        self._arrivals: deque[tuple[Partial, int, int]] = deque()
+        self._piece = _FIRST_PIECE
+
+    # --- waiting -----------------------------------------------------------------------
+
+    def has(self, span: ByteRange) -> bool:
+        """Whether `span` may be served: it is here, and for a small content, verified."""
+        if self.content.size <= VERIFIED_UP_TO:
+            return self.is_admitted
+        return self.plan.holds(span)
+
+    async def wait_for(self, span: ByteRange, patience: float) -> None:
+        """Wait until `has(span)`. Cancelling it leaves the transfer alone.
+
+        Raises:
+            FetchFailed: nothing arrived for `patience` seconds.
+            HubfsError: the transfer failed for good; the reason.
+        """
+        event = trio.Event()
+        key = (span, event)
+        self._changed.add(key)
+        started = trio.current_time()
+        try:
+            while not self.has(span):
+                self.raise_failure()
+                deadline = max(started, self._progress_at) + patience
+                if trio.current_time() >= deadline:
+                    raise FetchFailed(self._patience_text(patience)) from self._last_trouble
+                with trio.move_on_at(deadline):
+                    await event.wait()
+                if event.is_set():
+                    self._changed.discard(key)
+                    event = trio.Event()
+                    key = (span, event)
+                    self._changed.add(key)
+        finally:
+            self._changed.discard(key)
+
+    def _patience_text(self, patience: float) -> str:
+        reason = f": {self._last_trouble}" if self._last_trouble else ""
+        return f"no byte of {self.sources[0]} came for {patience:.0f} s{reason}"
+
+    def _wake(self) -> None:
+        is_over = self._failure is not None
+        for span, event in list(self._changed):
+            if is_over or self.has(span):
+                event.set()
+
+    # --- arrivals ----------------------------------------------------------------------
+
+    def note_arrival(self, partial: Partial, start: int, stop: int) -> None:
+        """Bytes have been written to `partial`. Called by pulls in their threads."""
+        self._arrivals.append((partial, start, stop))
+
+    def take_arrivals(self) -> None:
+        """Bring the plan up to date with what threads have written, and wake who waited for it."""
+        while self._arrivals:
+            partial, start, stop = self._arrivals.popleft()
+            if partial is self.partial:
+                self.plan.note_arrived(start, stop)
+                self.unclaimed += stop - start
+                self._progress_at = trio.current_time()
+        self._wake()
+
+    def note_rate(self, pull: Pull) -> None:
+        """Size requests for about a second of one connection, so that no one waits behind long."""
+        if pull.received >= MIB and pull.seconds > 0:
+            rate = pull.received / pull.seconds
+            self._piece = int(min(_PIECES[1], max(_PIECES[0], rate))) // MIB * MIB
+
+    @property
+    def largest_piece(self) -> int:
+        """The most bytes to ask for in one request."""
+        return self._piece
+
+    # --- troubles ----------------------------------------------------------------------
+
+    def is_paused(self, now: float) -> bool:
+        """Whether to leave the Hub alone for now: after a trouble or a failure."""
+        return now < self.not_before or self._failure is not None
+
+    def note_trouble(self, error: HubfsError, pause: float | None = None) -> float:
+        """A request failed in a way that may pass; return the seconds to leave it alone."""
+        self.failures += 1
+        self._last_trouble = error
+        wait = backoff(self.failures, longest=10.0) if pause is None else pause
+        self.not_before = trio.current_time() + wait
+        log.info("%s; trying again in %.1f s", error, wait)
+        return wait
+
+    def note_success(self) -> None:
+        """A request did what it should."""
+        self.failures = 0
+
+    def drop_source(self, source: Source) -> bool:
+        """Never ask for it at `source` again; return whether another place is left."""
+        self.sources = [each for each in self.sources if each != source] or self.sources
+        return source not in self.sources
+
+    def fail(self, error: HubfsError) -> None:
+        """Give everyone who waits now the reason; a later read tries anew."""
+        self._failure = (trio.current_time(), error)
+        self._wake()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed for good and nobody has read it since."""
+        return self._failure is not None
+
+    def raise_failure(self) -> None:
+        """Raise the failure if it is recent; forget an old one."""
+        if self._failure is None:
+            return
+        failed_at, error = self._failure
+        if trio.current_time() - failed_at < FAILURE_MEMORY:
+            raise error
+        self._failure = None
+
+    def restart(self, partial: Partial) -> None:
+        """Begin again in a new file: what arrived was not what it should be."""
+        self.restarts += 1
+        self.partial = partial
+        self.plan.held = RangeSet()
+        self.hash = RollingHash(self.content)
+        self.unclaimed = 0
+
+    # --- durability --------------------------------------------------------------------
+
+    def note_admitted(self) -> None:
+        """It is a blob now."""
+        self.is_admitted = True
+        self._wake()
