@@ -201,7 +201,7 @@ def show_files(place: Place) -> None:
     for repo in REPOS:
         files = [path for path in files_of(place) if path.is_relative_to(place.models / repo)]
         total = sum(path.stat().st_size for path in files)
-        say(f"{repo}: {len(files)} files, {size_of(total)}")
+        say(f"{repo}: {len(files)} file{'s' * (len(files) > 1)}, {size_of(total)}")
         for path in files[:3]:
             name = path.relative_to(place.models / repo)
             say(f"    {size_of(path.stat().st_size):>9}  {name}")
