@@ -1,4 +1,4 @@
-"""Every failure hubfs can name: one tree, translated in at `hub` and `store`, out at one errno table.
+"""Every failure hubfs can name, in one tree: in at `hub` and `store`, out at one errno table.
 
 An error's text is one sentence for a person: what is wrong, then what to do
 about it (`hint`). It never contains a token or a signed address.

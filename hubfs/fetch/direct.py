@@ -86,8 +86,10 @@ class DirectReader:
             return await trio.to_thread.run_sync(
                 self._receive, content, source, span, lifeline, abandon_on_cancel=True
             )
-        finally:
+        except trio.Cancelled:
             lifeline.cut()
+            raise
+        finally:
             self._lifelines.discard(lifeline)
 
     def _receive(

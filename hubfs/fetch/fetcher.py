@@ -20,7 +20,6 @@ from hubfs.errors import (
     LocationExpired,
     RateLimited,
     StoreError,
-    StoreFull,
     TransientHubError,
 )
 from hubfs.fetch.direct import DirectReader
@@ -41,6 +40,7 @@ RESERVED_FOR_READERS = 2
 CLAIM_EVERY_BYTES = 128 * MIB
 CLAIM_EVERY_SECONDS = 5.0
 HASH_STEP = 64 * MIB
+ABANDONED_FOR = 2.0
 TIRED_AFTER = 5  # failures in a row after which nobody's fill is given up
 
 
@@ -56,6 +56,8 @@ class Fetcher:
         self._open: dict[str, OpenContent] = {}
         self._active = 0
         self._turn = 0
+        self._abandoned: list[Pull] = []
+        self._is_stopped = False
         self._nursery: trio.Nursery | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._pull_limiter = trio.CapacityLimiter(settings.max_connections)
@@ -76,6 +78,7 @@ class Fetcher:
 
     def stop(self) -> None:
         """Fail everyone who waits, and end all requests."""
+        self._is_stopped = True
         for each in self._transfers():
             each.fail(FetchStopped("hubfs is shutting down"))
             for pull in each.pulls:
@@ -86,10 +89,14 @@ class Fetcher:
 
     def close(self) -> None:
         """After `run` has ended: make durable what arrived, and close all files."""
-        for each in list(self._open.values()):
+        # A thread that still writes must not find its descriptor closed, and perhaps reused: if
+        # one is stuck (in a name look-up, say), the end of the process closes the files instead.
+        may_close = all(pull.ended.wait(ABANDONED_FOR) for pull in self._abandoned)
+        for each in self._open.values():
             if each.transfer is not None and not each.transfer.is_admitted:
                 self._store_claim(each.transfer)
-            each.close_files()
+            if may_close:
+                each.close_files()
         self._open.clear()
 
     # --- opening and reading -----------------------------------------------------------
@@ -129,6 +136,8 @@ class Fetcher:
         """
         if opened.is_complete:
             return
+        if self._is_stopped:
+            raise FetchStopped("hubfs is shutting down")
         transfer = self._transfer(opened)
         waited = not transfer.has(span)
         transfer.plan.streams.note_read(span, waited=waited)
@@ -161,9 +170,12 @@ class Fetcher:
             if not opened.is_complete:
                 transfer = self._transfer(opened)
                 transfer.raise_failure()
-                transfer.plan.wants_all = True
-                self._schedule()
-                await transfer.wait_for(ByteRange(0, content.size), self._settings.patience)
+                transfer.plan.prefetchers += 1
+                try:
+                    self._schedule()
+                    await transfer.wait_for(ByteRange(0, content.size), self._settings.patience)
+                finally:
+                    transfer.plan.prefetchers -= 1
         finally:
             self.release(opened)
 
@@ -239,6 +251,9 @@ class Fetcher:
             )
         except HubfsError as raised:
             error = raised
+        except trio.Cancelled:
+            self._abandoned.append(pull)
+            raise
         finally:
             self._active -= 1
             transfer.pulls.discard(pull)
@@ -299,7 +314,7 @@ class Fetcher:
     def _hash_if_due(self, transfer: Transfer) -> None:
         plan = transfer.plan
         ahead = plan.held.contiguous_stop(0) - transfer.hash.position
-        is_wanted = plan.wants_fill or plan.wants_all or plan.is_complete
+        is_wanted = plan.wants_rest or plan.is_complete
         is_due = plan.is_complete or ahead >= HASH_STEP // 4
         if is_wanted and is_due and not transfer.is_hashing and not transfer.is_admitted:
             transfer.is_hashing = True
@@ -329,24 +344,21 @@ class Fetcher:
     async def _admit(self, transfer: Transfer) -> None:
         sha256 = transfer.hash.verified()
         partial = transfer.partial
-        await trio.to_thread.run_sync(
-            self._store.blobs.admit,
-            partial.descriptor,
-            partial.path,
-            sha256,
-            transfer.content,
-            limiter=self._work_limiter,
+        admit = bind(
+            self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
         )
-        transfer.note_admitted()
+        async with transfer.disk:
+            await trio.to_thread.run_sync(admit, limiter=self._work_limiter)
+            transfer.note_admitted()
         log.info("%s is here and verified, %d bytes", transfer.sources[0], transfer.content.size)
 
     async def _start_over(self, transfer: Transfer, error: ContentMismatch) -> None:
         """Fetch it again from scratch, once; then tell the readers."""
         wrong = transfer.partial
-        await trio.to_thread.run_sync(wrong.discard, limiter=self._work_limiter)
-        opened = self._open[transfer.content.key]
-        opened.retired.append(wrong)
-        transfer.restart(self._store.partials.open(transfer.content))
+        async with transfer.disk:
+            await trio.to_thread.run_sync(wrong.discard, limiter=self._work_limiter)
+            self._open[transfer.content.key].retired.append(wrong)
+            transfer.restart(self._store.partials.open(transfer.content))
         if transfer.restarts > 1:
             log.error("%s: %s, twice; it is refused", transfer.sources[0], error)
             transfer.fail(error)
@@ -360,17 +372,16 @@ class Fetcher:
             self._spawn(self._claim, transfer)
 
     async def _claim(self, transfer: Transfer) -> None:
-        held, partial = transfer.plan.held.copy(), transfer.partial
-        transfer.unclaimed = 0
         try:
-            await trio.to_thread.run_sync(partial.claim, held, limiter=self._work_limiter)
+            async with transfer.disk:
+                if not transfer.is_admitted:
+                    transfer.unclaimed = 0
+                    claim = bind(transfer.partial.claim, transfer.plan.held.copy())
+                    await trio.to_thread.run_sync(claim, limiter=self._work_limiter)
         except StoreError as error:
             log.warning("progress is not recorded: %s", error)
         finally:
             transfer.is_claiming = False
-        if transfer.is_admitted or transfer.partial is not partial:
-            # It became a blob, or was thrown away, meanwhile: the record must not outlive it.
-            await trio.to_thread.run_sync(self._store.partials.forget, partial.content)
         self._advance(transfer)
 
     def _store_claim(self, transfer: Transfer) -> None:
@@ -397,9 +408,8 @@ class Fetcher:
     def _is_busy(self, transfer: Transfer) -> bool:
         if transfer.pulls or transfer.is_hashing or transfer.is_claiming:
             return True
-        wanted = transfer.plan.wants_fill or transfer.plan.wants_all
         is_tired = transfer.failures >= TIRED_AFTER or transfer.has_failed
-        return wanted and not transfer.is_admitted and not is_tired
+        return transfer.plan.wants_rest and not transfer.is_admitted and not is_tired
 
 
 def _take(transfer: Transfer) -> bool:

@@ -15,7 +15,7 @@ from hubfs.model.content import MIB
 from hubfs.model.ranges import ByteRange, RangeSet
 
 BLOCK = 2 * MIB  # what one read of a byte fetches
-WHOLE_UP_TO = 4 * MIB  # smaller files are fetched whole at the first touch
+WHOLE_UP_TO = 8 * MIB  # fetched whole at the first touch, and verified before it is served
 SMALLEST_PIECE = 4 * MIB  # readahead is split over connections in pieces no smaller
 
 
@@ -38,7 +38,7 @@ class Plan:
         self.streams = Streams(size)
         self.demands: list[ByteRange] = []
         self.wants_fill = False
-        self.wants_all = False
+        self.prefetchers = 0
         self.is_rangeless = False  # the server answers ranges with the whole file
         self.pressure = 0
 
@@ -46,6 +46,11 @@ class Plan:
     def is_complete(self) -> bool:
         """Whether every byte is held."""
         return self.held.covers(0, self.size)
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether all of it is wanted, be it without hurry."""
+        return self.wants_fill or self.prefetchers > 0
 
     def holds(self, span: ByteRange) -> bool:
         """Whether `span` is held."""
@@ -74,7 +79,7 @@ class Plan:
         if priority is Priority.FILL and self.wants_fill:
             ahead = ByteRange(self.streams.frontier // BLOCK * BLOCK, self.size)
             return ((ahead, largest), (whole, largest))
-        if priority is Priority.PREFETCH and self.wants_all:
+        if priority is Priority.PREFETCH and self.prefetchers > 0:
             return ((whole, largest),)
         return ()
 

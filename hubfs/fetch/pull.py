@@ -38,7 +38,7 @@ class Throttle:
 
 
 class Pull:
-    """Fetches `claim` into `partial`; `report(start, stop)` is called, in the thread, as bytes land.
+    """Fetches `claim` into `partial`; `report(start, stop)` is called, in the thread, as it lands.
 
     A server that ignores ranges sends the whole file: `take_whole` is asked
     whether this pull shall take it, since one is enough.
@@ -56,6 +56,7 @@ class Pull:
         self.lifeline = Lifeline()
         self.received = 0
         self.seconds = 0.0
+        self.ended = threading.Event()
         self._report = report
         self._take_whole = take_whole
 
@@ -66,6 +67,12 @@ class Pull:
             HubError: the request failed, or ended early; what was reported is written.
             StoreFull: the disk has no room.
         """
+        try:
+            self._run(client, source, throttle)
+        finally:
+            self.ended.set()
+
+    def _run(self, client: ContentClient, source: Source, throttle: Throttle) -> None:
         size = self.partial.content.size
         stream = client.open(source, self.claim, size, self.lifeline)
         try:

@@ -11,7 +11,7 @@ from collections import deque
 import trio
 
 from hubfs.errors import FetchFailed, HubfsError
-from hubfs.fetch.plan import Plan
+from hubfs.fetch.plan import WHOLE_UP_TO, Plan
 from hubfs.fetch.pull import Pull
 from hubfs.fetch.verification import RollingHash
 from hubfs.hub.pace import backoff
@@ -21,8 +21,6 @@ from hubfs.store.partials import Partial
 
 log = logging.getLogger(__name__)
 
-# Contents up to this size are verified whole before their first byte is served.
-VERIFIED_UP_TO = 8 * MIB
 FAILURE_MEMORY = 5.0  # seconds in which a failed content is not asked for again
 _FIRST_PIECE = 16 * MIB
 _PIECES = (8 * MIB, 64 * MIB)
@@ -41,6 +39,7 @@ class Transfer:
         self.is_admitted = False
         self.is_hashing = False
         self.is_claiming = False
+        self.disk = trio.Lock()  # claims, admission and starting over go one at a time
         self.restarts = 0
         self.unclaimed = 0
         self.failures = 0
@@ -56,7 +55,7 @@ class Transfer:
 
     def has(self, span: ByteRange) -> bool:
         """Whether `span` may be served: it is here, and for a small content, verified."""
-        if self.content.size <= VERIFIED_UP_TO:
+        if self.content.size <= WHOLE_UP_TO:
             return self.is_admitted
         return self.plan.holds(span)
 

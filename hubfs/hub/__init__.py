@@ -1,1 +1,1 @@
-"""The network: the Hub's metadata as values, its contents as streams, its failures as our errors."""
+"""The network: the Hub's metadata as values, its contents as streams, failures as errors."""

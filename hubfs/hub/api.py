@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
+from typing import Self
 from urllib.parse import urljoin
 
 import httpx
@@ -66,7 +67,7 @@ class HubApi:
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),
         )
 
-    async def __aenter__(self) -> HubApi:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

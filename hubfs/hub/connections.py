@@ -15,9 +15,9 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from hubfs.errors import HubUnreachable
 from hubfs.hub.tls import tls_context
@@ -260,7 +260,7 @@ def _target(url: str, connection: http.client.HTTPConnection) -> str:
 
 
 @contextlib.contextmanager
-def _translated(url: str) -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except (OSError, http.client.HTTPException, ValueError) as error:

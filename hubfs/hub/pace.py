@@ -1,4 +1,4 @@
-"""When a request may be made: backoff, the Hub's rate limit, a breaker. Pure, over an explicit `now`.
+"""When a request may be made: backoff, the Hub's rate limit, a breaker. Pure, over `now`.
 
 One instance of each serves the whole process, so that no part of hubfs feeds a
 limit that another part has hit. Methods are single assignments on plain

@@ -10,10 +10,10 @@ MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Bytes known by hash before they are here.
+    r"""Bytes known by hash before they are here.
 
     LFS files are promised by sha256, all others by their git blob id,
-    sha1 over `blob <size>\\0` and the bytes. Exactly one of the two is set.
+    sha1 over `blob <size>\0` and the bytes. Exactly one of the two is set.
     """
 
     size: int
@@ -22,8 +22,11 @@ class Content:
 
     @property
     def key(self) -> str:
-        """A file-name-safe identity. The size is part of it, so that a lying listing cannot
-        make two files of different sizes share one partial."""
+        """A file-name-safe identity.
+
+        The size is part of it, so that a lying listing cannot make two files
+        of different sizes share one partial.
+        """
         algorithm, digest = ("sha256", self.sha256) if self.sha256 else ("git", self.git_oid)
         return f"{algorithm}-{digest}-{self.size}"
 

@@ -14,7 +14,7 @@ _PART = r"\b[\w\-.]{1,96}\b"
 _PART_RE = re.compile(_PART, re.ASCII)
 _COMMIT_RE = re.compile(r"[0-9a-f]{40}")
 _FORBIDDEN_IN_REVISION = re.compile(
-    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(/|$)|^[/.-]|[/.]$"
+    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[/.-]|[/.]$|^@$"
 )
 
 # Names that desktops and volume managers probe for in every directory they see.
@@ -79,7 +79,7 @@ def is_name_part(text: str) -> bool:
 
 
 def is_repo_name(text: str) -> bool:
-    """Whether `text` may be a repo id: `org/name` or a bare legacy name, 96 characters in all."""
+    """Whether `text` may be a repo id: `org/name` or a bare legacy name."""
     parts = text.split("/")
     return len(parts) <= 2 and all(is_name_part(part) for part in parts)
 
@@ -91,9 +91,12 @@ def is_commit(revision: str) -> bool:
 
 def is_revision(text: str) -> bool:
     """Whether git would accept `text` as the name of a branch, tag or commit."""
-    if not text or len(text.encode("utf-8", "surrogateescape")) > MAX_REVISION_BYTES:
+    if not text or _FORBIDDEN_IN_REVISION.search(text):
         return False
-    return not _FORBIDDEN_IN_REVISION.search(text)
+    try:
+        return len(text.encode()) <= MAX_REVISION_BYTES
+    except UnicodeEncodeError:  # a file name that is not UTF-8: the Hub speaks JSON
+        return False
 
 
 def encode_revision(revision: str) -> str:

@@ -18,11 +18,13 @@ from typing import NamedTuple
 from hubfs.model.content import Content
 
 MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 4095  # PATH_MAX without its NUL: no program can name what is deeper
 
 # is_directory, size, git oid, sha256 (zeros: none), xet hash (zeros: none), first child.
 _ROW = struct.Struct("<?Q20s32s32sI")
 _HEADER = struct.Struct("<III")
 _STAT = struct.Struct("<?Q")
+_FILE, _DIRECTORY = False, True
 _NO_DIGEST = bytes(32)
 
 
@@ -116,7 +118,7 @@ class Listing:
         """Its stored form; `unpack` reads it."""
         path = self.path.encode()
         header = _HEADER.pack(self.first, len(self.names), len(path))
-        return header + path + self._rows + b"\0".join(self.names)
+        return b"".join((header, path, self._rows, b"\0".join(self.names)))
 
     @classmethod
     def unpack(cls, data: bytes) -> Listing:
@@ -142,8 +144,9 @@ class TreeBuilder:
     """Collects the files of a commit in any order and numbers them.
 
     Names that a file system cannot show (empty, `.`, `..`, over 255 bytes,
-    with a NUL) and a file that is also a directory are counted as skipped:
-    one hostile name must not hide the rest of a repo.
+    with a NUL), paths over 4095 bytes, rows without a size or a hash, and a
+    file that is also a directory (the first to come counts) are counted as
+    skipped: one hostile name must not hide the rest of a repo.
     """
 
     def __init__(self) -> None:
@@ -153,9 +156,9 @@ class TreeBuilder:
     def add(self, file: TreeFile) -> None:
         """Take `file` in; of two of the same path the first counts."""
         parent, _, base = file.path.rpartition("/")
-        name = _showable_name(base)
-        siblings = self._directory(parent) if name else None
-        row = _pack_file(file)
+        name, row = _showable_name(base), _pack_file(file)
+        # Only a file that can be shown may make directories: none of them is ever empty.
+        siblings = self._directory(parent) if name and row and _is_short(file.path) else None
         if siblings is None or row is None or name in siblings:
             self.stats.skipped += 1
             return
@@ -167,13 +170,18 @@ class TreeBuilder:
         known = self._directories.get(path)
         if known is not None:
             return known
-        parent, _, base = path.rpartition("/")
-        name = _showable_name(base)
-        siblings = self._directory(parent) if name else None
-        if siblings is None or siblings.get(name) is not None:
+        parts = path.split("/")
+        names = [_showable_name(part) for part in parts]
+        if not all(names):
             return None
-        siblings[name] = None  # a directory: its row is known once it is numbered
-        return self._directories.setdefault(path, {})
+        siblings, at = self._directories[""], ""
+        for part, name in zip(parts, names, strict=True):
+            if siblings.get(name) is not None:
+                return None  # a file; what is above it was there before
+            siblings[name] = None  # a directory: its row is known once it is numbered
+            at = f"{at}/{part}" if at else part
+            siblings = self._directories.setdefault(at, {})
+        return siblings
 
     def listings(self) -> Iterator[Listing]:
         """All directories, parents first. Empties the builder as it goes."""
@@ -182,16 +190,17 @@ class TreeBuilder:
         while waiting:
             path, first = waiting.popleft()
             siblings = self._directories.pop(path)
+            names = sorted(siblings)
             rows = []
-            for name in sorted(siblings):
+            for name in names:
                 row = siblings[name]
                 if row is None:
                     child = f"{path}/{name.decode()}" if path else name.decode()
-                    row = _ROW.pack(True, 0, b"", b"", b"", following)
+                    row = _ROW.pack(_DIRECTORY, 0, b"", b"", b"", following)
                     waiting.append((child, following))
                     following += len(self._directories[child])
                 rows.append(row)
-            yield Listing(path, first, sorted(siblings), b"".join(rows))
+            yield Listing(path, first, names, b"".join(rows))
 
 
 def _showable_name(name: str) -> bytes:
@@ -205,16 +214,28 @@ def _showable_name(name: str) -> bytes:
     return encoded
 
 
+def _is_short(path: str) -> bool:
+    return not path.startswith("/") and len(path.encode(errors="replace")) <= MAX_PATH_BYTES
+
+
 def _pack_file(file: TreeFile) -> bytes | None:
     try:
         oid = bytes.fromhex(file.oid)
         sha256 = bytes.fromhex(file.sha256 or "")
-        xet = bytes.fromhex(file.xet_hash or "")
     except ValueError:
         return None
     if len(oid) != 20 or len(sha256) not in {0, 32} or not 0 <= file.size < 1 << 62:
         return None
-    return _ROW.pack(False, file.size, oid, sha256, xet[:32], 0)
+    return _ROW.pack(_FILE, file.size, oid, sha256, _xet_digest(file.xet_hash), 0)
+
+
+def _xet_digest(xet_hash: str | None) -> bytes:
+    """The bytes of a xet hash; none for one that is not, since a file can be had without it."""
+    try:
+        digest = bytes.fromhex(xet_hash or "")
+    except ValueError:
+        return b""
+    return digest if len(digest) == 32 else b""
 
 
 def _hex_or_none(digest: bytes) -> str | None:

@@ -81,15 +81,28 @@ class Catalog:
 
     def orgs(self, kind: RepoKind) -> list[str]:
         """The organisations that have a known repo, in name order."""
+        return [org for org, is_org in self._tops(kind) if is_org]
+
+    def bare(self, kind: RepoKind) -> list[str]:
+        """The known repos whose canonical name has no organisation."""
+        return [name for name, is_org in self._tops(kind) if not is_org]
+
+    def has_org(self, kind: RepoKind, name: str) -> bool:
+        """Whether `name` is an organisation with a known repo."""
+        prefix = self._key(kind, f"{name}/")
+        with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
+            return bool(cursor.set_range(prefix)) and cursor.key().startswith(prefix)
+
+    def _tops(self, kind: RepoKind) -> Iterator[tuple[str, bool]]:
+        """What stands before the first slash of known names; one seek each, however many repos."""
         prefix = self._key(kind, "")
-        found = []
         with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
             at = prefix
             while cursor.set_range(at) and cursor.key().startswith(prefix):
-                org = cursor.key()[len(prefix) :].decode().partition("/")[0]
-                found.append(org)
-                at = self._key(kind, org) + b"0"  # the character after "/": the next organisation
-        return found
+                top, slash, _ = cursor.key()[len(prefix) :].decode().partition("/")
+                yield top, bool(slash)
+                # "0" follows "/": past all of an organisation, or just past a bare name.
+                at = self._key(kind, top) + (b"0" if slash else b"\0")
 
     def repos(self, kind: RepoKind, org: str) -> list[str]:
         """The names, without the organisation, of the known repos of `org`."""

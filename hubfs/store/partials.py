@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
-from hubfs.store.files import writing, write_all
+from hubfs.store.files import write_all, writing
 from hubfs.store.index import Index, Transaction
 from hubfs.store.records import PartialRecord, pack, unpack
 
@@ -104,10 +104,6 @@ class Partials:
         with self._index.read() as txn:
             found = txn.get(content.key.encode(), db=self._index.table("partials"))
         return sum(b - a for a, b in unpack(PartialRecord, found).ranges) if found else 0
-
-    def forget(self, content: Content) -> None:
-        """Drop the record of `content`; a file of it is not touched."""
-        self._drop_record(content.key)
 
     def clean(self) -> list[str]:
         """Drop files without a record and records without a file; return the files' names."""

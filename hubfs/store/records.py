@@ -1,4 +1,4 @@
-"""What the index stores: one dataclass a table, kept as JSON so that it can be read in five years."""
+"""What the index stores: a dataclass for each table, kept as JSON to be readable in years."""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""A daemon in the background: started apart, watched until it is ready, then left alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from hubfs.errors import HubfsError, MountFailed
+from hubfs.store.files import make_private_directory
+
+READY = "ready"
+
+
+def start(arguments: list[str], log_file: Path) -> int:
+    """Run `hubfs ARGUMENTS` in a session of its own and wait until it says that it is ready.
+
+    Returns its process id.
+
+    Raises:
+        HubfsError: it ended instead; the text is its own.
+    """
+    make_private_directory(log_file.parent)
+    reading, writing = os.pipe()
+    with log_file.open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "hubfs", *arguments, "--ready-fd", str(writing)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[writing],
+            start_new_session=True,
+        )
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read().strip()
+    if answer == READY:
+        child.returncode = 0  # it outlives this process: not ours to wait for
+        return child.pid
+    child.wait()
+    message, _, hint = answer.partition("\n")
+    if not message:
+        raise MountFailed("the daemon ended before it was ready", hint=f"see {log_file}")
+    raise HubfsError(message, hint=hint)
+
+
+class Readiness:
+    """The daemon's end: one answer for the process that started it, if one waits."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def announce(self) -> None:
+        """All is well."""
+        self._answer(READY)
+
+    def refuse(self, error: HubfsError) -> None:
+        """It is not; say why."""
+        self._answer(f"{error}\n{error.hint}")
+
+    def _answer(self, text: str) -> None:
+        if self._descriptor is not None:
+            os.write(self._descriptor, text.encode())
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,227 @@
+"""`hubfs mount` and `hubfs umount`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hubfs.cli.background import Readiness, start
+from hubfs.cli.quantities import SIZE
+from hubfs.config import (
+    DEFAULT_ENDPOINT,
+    FetchSettings,
+    Fill,
+    Settings,
+    default_cache_dir,
+    is_offline_by_environment,
+)
+from hubfs.daemon import daemon
+from hubfs.daemon.registry import find_running, wait_for_exit
+from hubfs.errors import HubfsError, MountFailed
+from hubfs.fuse import kernel
+from hubfs.fuse import mount as mounts
+from hubfs.hub.urls import checked_endpoint
+
+LOG_NAME = "hubfs.log"
+LONGEST_STOP = 10.0
+_FETCH = FetchSettings()
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--endpoint",
+    envvar="HF_ENDPOINT",
+    default=DEFAULT_ENDPOINT,
+    show_default=True,
+    help="The Hub, or a server that speaks its API; also HF_ENDPOINT.",
+)
+@click.option(
+    "--cache-dir",
+    envvar="HUBFS_CACHE_DIR",
+    type=click.Path(path_type=Path),
+    help="Where bytes and metadata are kept; also HUBFS_CACHE_DIR.  [default: ~/.cache/hubfs]",
+)
+@click.option("--offline", is_flag=True, help="Make no request at all; also HF_HUB_OFFLINE=1.")
+@click.option(
+    "--metadata-ttl",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds after which a branch is checked again, in the background.",
+)
+@click.option(
+    "--fill",
+    type=click.Choice([each.value for each in Fill]),
+    default=_FETCH.fill.value,
+    show_default=True,
+    help="When to fetch the rest of a file that is read in part.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1, 256),
+    default=_FETCH.max_connections,
+    show_default=True,
+    help="Connections for contents, over all files.",
+)
+@click.option(
+    "--limit-rate",
+    type=SIZE,
+    default=_FETCH.limit_rate,
+    help="Bytes per second for contents, such as 50M.  [default: no limit]",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=1),
+    default=_FETCH.patience,
+    show_default=True,
+    help="Seconds for which a read goes on trying while nothing arrives.",
+)
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(min=1),
+    default=_FETCH.idle_timeout,
+    show_default=True,
+    help="Seconds of silence after which a connection is given up.",
+)
+@click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
+@click.option("-f", "--foreground", is_flag=True, help="Stay, and log to standard error.")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is fetched and why.")
+@click.option("--ready-fd", type=int, hidden=True)
+def mount(
+    directory: Path,
+    cache_dir: Path | None,
+    *,
+    foreground: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401 - click's own
+) -> None:
+    r"""Mount the Hub at DIRECTORY, and return when it is there.
+
+    \b
+    Examples:
+      hubfs mount /models
+      hubfs mount ~/hub --cache-dir /data/hubfs --limit-rate 50M
+      HF_ENDPOINT=https://hub.example hubfs mount /models --allow-other
+    """
+    ready_fd = options.pop("ready_fd")
+    settings = settings_of(directory, cache_dir, options)
+    if foreground or ready_fd is not None:
+        serve(settings, Readiness(ready_fd), verbose=verbose)
+        return
+    log_file = settings.cache_dir / LOG_NAME
+    start(arguments_of(settings, verbose=verbose), log_file)
+    click.echo(f"{settings.endpoint} is mounted at {settings.mountpoint}")
+    click.echo(f"  cache  {settings.cache_dir}")
+    click.echo(f"  log    {log_file}")
+    click.echo(f"  stop   hubfs umount {settings.mountpoint}")
+
+
+def settings_of(directory: Path, cache_dir: Path | None, options: dict[str, Any]) -> Settings:
+    """The settings that the options name.
+
+    Raises:
+        UsageError: one of them cannot be right.
+    """
+    return Settings(
+        mountpoint=absolute(directory),
+        cache_dir=absolute(cache_dir or default_cache_dir()),
+        endpoint=checked_endpoint(options["endpoint"]),
+        offline=options["offline"] or is_offline_by_environment(),
+        metadata_ttl=options["metadata_ttl"],
+        allow_other=options["allow_other"],
+        fetch=replace(
+            _FETCH,
+            fill=Fill(options["fill"]),
+            max_connections=options["max_connections"],
+            limit_rate=options["limit_rate"],
+            patience=options["patience"],
+            idle_timeout=options["idle_timeout"],
+        ),
+    )
+
+
+def arguments_of(settings: Settings, *, verbose: bool) -> list[str]:
+    """The command that serves exactly these settings, whatever the environment says."""
+    fetch = settings.fetch
+    arguments = ["mount", str(settings.mountpoint), "--cache-dir", str(settings.cache_dir)]
+    values = {
+        "endpoint": settings.endpoint,
+        "metadata-ttl": settings.metadata_ttl,
+        "fill": fetch.fill.value,
+        "max-connections": fetch.max_connections,
+        "limit-rate": fetch.limit_rate,
+        "patience": fetch.patience,
+        "idle-timeout": fetch.idle_timeout,
+    }
+    for name, value in values.items():
+        arguments += [f"--{name}", str(value)]
+    flags = {
+        "offline": settings.offline,
+        "allow-other": settings.allow_other,
+        "verbose": verbose,
+    }
+    return arguments + [f"--{name}" for name, is_set in flags.items() if is_set]
+
+
+def absolute(path: Path) -> Path:
+    """`path` from the root, without touching what is there: it may be a dead mount."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would touch it
+
+
+def serve(settings: Settings, readiness: Readiness, *, verbose: bool) -> None:
+    """Be the daemon, until unmounted or told to stop.
+
+    Raises:
+        HubfsError: it could not begin; whoever started it has been told.
+    """
+    os.chdir("/")  # the daemon must not keep the directory it was started from busy
+    configure_logging(verbose=verbose)
+    try:
+        daemon.run(settings, readiness.announce)
+    except HubfsError as error:
+        readiness.refuse(error)
+        raise
+
+
+def configure_logging(*, verbose: bool) -> None:
+    """One line an event on standard error; the log file of a background daemon."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # httpx names whole addresses, and contents' addresses hold signatures.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--lazy", is_flag=True, help="Detach it now, under programs that still use it.")
+@click.option("--force", is_flag=True, help="End it even if its daemon does not answer.")
+def umount(directory: Path, *, lazy: bool, force: bool) -> None:
+    r"""Unmount DIRECTORY, and return when its daemon has ended.
+
+    \b
+    Examples:
+      hubfs umount /models
+      hubfs umount --lazy /models
+    """
+    path = absolute(directory)
+    found = kernel.find_mount(path)
+    if found is None or found.type != mounts.TYPE:
+        raise MountFailed(f"nothing of hubfs is mounted at {path}")
+    running = find_running(path)
+    if force:
+        mounts.force_unmount(path)
+    else:
+        mounts.unmount(path, lazy=lazy)
+    if running and not lazy and not wait_for_exit(running.pid, LONGEST_STOP):
+        hint = f"see its log, {running.cache_dir}/{LOG_NAME}"
+        raise MountFailed(f"process {running.pid} has not ended yet", hint=hint)

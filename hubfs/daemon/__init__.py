@@ -1,0 +1,1 @@
+"""The composition root: builds the parts, runs them, stops them in order."""

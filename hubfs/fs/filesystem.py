@@ -1,0 +1,274 @@
+"""The tree as one object: every question that a file system is asked, free of FUSE.
+
+Only `lookup` in the directories above repos and `read` of what is not cached
+may wait for the network.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import trio
+
+from hubfs.errors import (
+    IsADirectory,
+    NoSuchAttribute,
+    NotADirectory,
+    NotASymlink,
+    StaleHandle,
+    StoreFull,
+)
+from hubfs.fetch.fetcher import Fetcher
+from hubfs.fetch.opened import OpenContent
+from hubfs.fs import xattrs
+from hubfs.fs.attributes import Attributes, DirectoryEntry, absent
+from hubfs.fs.inodes import SPACES, Place, place_of
+from hubfs.fs.namespace import NEGATIVE_TTL, Namespace
+from hubfs.fs.trees import Tree, Trees
+from hubfs.model.content import Source
+from hubfs.model.ranges import ByteRange
+from hubfs.model.tree import Entry, Listing
+from hubfs.store.catalog import Catalog, Node
+from hubfs.store.reading import read_blocking, read_nowait
+from hubfs.store.store import Space, Store
+from hubfs.sync.syncer import Key
+
+FIRST_BYTE = ByteRange(0, 1)
+
+
+@dataclass(slots=True)
+class OpenDirectory:
+    """A directory as it was when it was opened: `entries(start)` gives its lines from there on."""
+
+    entries: Callable[[int], Iterable[DirectoryEntry]]
+
+
+class Filesystem:
+    """The read-only tree of one endpoint."""
+
+    def __init__(
+        self, store: Store, catalog: Catalog, namespace: Namespace, trees: Trees, fetcher: Fetcher
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._namespace = namespace
+        self._trees = trees
+        self._fetcher = fetcher
+        self._nodes: dict[int, Node] = {}
+        self._handles = itertools.count(1)
+        self._files: dict[int, OpenContent] = {}
+        self._directories: dict[int, OpenDirectory] = {}
+        # As many threads as a disk can use at once; readers queue here, not in the event loop.
+        self._disk = trio.CapacityLimiter(16)
+
+    # --- names and attributes ----------------------------------------------------------
+
+    async def lookup(self, parent: int, name: bytes) -> Attributes:
+        """What `name` is in directory `parent`; an absent one has inode 0 and a time to live.
+
+        Raises:
+            NotADirectory: `parent` is none.
+            HubError: the name is not known, and the Hub cannot tell.
+        """
+        number, ordinal = place_of(parent)
+        if number and (node := self._node(number)).role == "view":
+            return self._trees.lookup(self._trees.tree(number, node), ordinal, name)
+        try:
+            text = name.decode("ascii")
+        except UnicodeDecodeError:
+            return absent(NEGATIVE_TTL)  # no repo's name has such characters
+        if not number:
+            return await self._namespace.lookup_fixed(parent, text)
+        if node.role == "org":
+            return await self._namespace.lookup_in_org(node, text)
+        raise NotADirectory(f"inode {parent} is no directory")
+
+    def attributes(self, inode: int) -> Attributes:
+        """The attributes of a known inode.
+
+        Raises:
+            StaleHandle: it is not known.
+        """
+        place = place_of(inode)
+        if not place.number:
+            if not 1 <= inode <= SPACES:
+                raise StaleHandle(f"inode {inode} is unknown")
+            return self._namespace.fixed_attributes(inode)
+        node = self._node(place.number)
+        if node.role == "org":
+            return self._namespace.org_attributes(place.number)
+        if node.role == "alias":
+            return self._namespace.link_attributes(place.number, node)
+        return self._trees.attributes(self._trees.tree(place.number, node), place)
+
+    def read_link(self, inode: int) -> bytes:
+        """Where the symlink `inode` leads.
+
+        Raises:
+            NotASymlink: it is something else.
+        """
+        number = place_of(inode).number
+        if not number or (node := self._node(number)).role != "alias":
+            raise NotASymlink(f"inode {inode} is no symlink")
+        return self._namespace.link_target(node)
+
+    def _node(self, number: int) -> Node:
+        node = self._nodes.get(number)
+        if node is None:
+            node = self._catalog.find_node(number)
+            if node is None:
+                raise StaleHandle(f"inode number {number} is unknown")
+            self._nodes[number] = node
+        return node
+
+    def entry_of(self, key: Key) -> tuple[int, bytes] | None:
+        """The directory's inode and the name under which the kernel may know a repo's revision."""
+        repo, revision = key
+        return self._namespace.entry_of(repo, revision)
+
+    # --- directories -------------------------------------------------------------------
+
+    def open_directory(self, inode: int) -> int:
+        """A handle on the directory as it is now.
+
+        Raises:
+            NotADirectory: it is none.
+        """
+        handle = next(self._handles)
+        self._directories[handle] = OpenDirectory(self._lines(inode))
+        return handle
+
+    def _lines(self, inode: int) -> Callable[[int], Iterable[DirectoryEntry]]:
+        place = place_of(inode)
+        node = self._node(place.number) if place.number else None
+        if node is not None and node.role in {"view", "snapshot"}:
+            return self._tree_lines(self._trees.tree(place.number, node), place)
+        if node is None:
+            lines = self._namespace.list_fixed(inode)
+        elif node.role == "org":
+            lines = self._namespace.list_org(node)
+        else:
+            raise NotADirectory(f"inode {inode} is no directory")
+        return lambda start: lines[start:]
+
+    def _tree_lines(self, tree: Tree, place: Place) -> Callable[[int], Iterator[DirectoryEntry]]:
+        listing = self._trees.listing(tree, place.ordinal)
+        return lambda start: self._trees.entries(tree, listing, start)
+
+    def read_directory(self, handle: int, start: int) -> Iterable[DirectoryEntry]:
+        """The lines of an open directory from position `start` on."""
+        directory = self._directories.get(handle)
+        if directory is None:
+            raise StaleHandle(f"directory handle {handle} is unknown")
+        return directory.entries(start)
+
+    def close_directory(self, handle: int) -> None:
+        """The handle is not used any more."""
+        self._directories.pop(handle, None)
+
+    # --- files -------------------------------------------------------------------------
+
+    async def open_file(self, inode: int) -> int:
+        """A handle that reads the content of `inode` to its end, whatever the Hub does.
+
+        A file of a gated repo is tried at once: a refusal should meet `open`,
+        not a mapped page.
+
+        Raises:
+            IsADirectory: it is no file.
+            AccessDenied: the repo is gated for this token.
+        """
+        tree, place = self._file_place(inode)
+        listing, entry = self._entry(tree, place)
+        source = Source(str(tree.repo), tree.commit, listing.path_of(entry))
+        opened = self._fetcher.open(entry.content, source)
+        try:
+            if tree.record.gated and not opened.is_complete:
+                await self._fetcher.ensure(opened, FIRST_BYTE)
+        except BaseException:
+            self._fetcher.release(opened)
+            raise
+        handle = next(self._handles)
+        self._files[handle] = opened
+        return handle
+
+    async def read(self, handle: int, offset: int, size: int) -> bytes | memoryview:
+        """Exactly the bytes asked for, fewer only at the end of the file.
+
+        A memoryview may be overwritten by the next read: use it at once.
+
+        Raises:
+            StaleHandle: the handle is closed.
+            FetchError, HubError, StoreError: why the bytes cannot be had.
+        """
+        opened = self._files.get(handle)
+        if opened is None:
+            raise StaleHandle(f"file handle {handle} is unknown")
+        span = ByteRange(offset, offset + size).clipped(opened.content.size)
+        if not span.size:
+            return b""
+        if not opened.is_complete:
+            try:
+                await self._fetcher.ensure(opened, span)
+            except StoreFull:
+                return await self._fetcher.read_direct(opened, span)
+        ready = read_nowait(opened.descriptor, span.start, span.size)
+        if ready is not None:
+            return ready
+        return await trio.to_thread.run_sync(
+            read_blocking, opened.descriptor, span.start, span.size, limiter=self._disk
+        )
+
+    def close_file(self, handle: int) -> None:
+        """The handle is not used any more."""
+        opened = self._files.pop(handle, None)
+        if opened is not None:
+            self._fetcher.release(opened)
+
+    # --- what is known of an inode -----------------------------------------------------
+
+    def extended_attributes(self, inode: int) -> dict[bytes, bytes]:
+        """All extended attributes of `inode`; nothing above the repos has any."""
+        number, ordinal = place_of(inode)
+        if not number or (node := self._node(number)).role not in {"view", "snapshot"}:
+            return {}
+        tree = self._trees.tree(number, node)
+        found = self._trees.find_entry(tree, ordinal)
+        path = found[0].path_of(found[1]) if found else ""
+        values = xattrs.of_tree(tree, path)
+        if found and not found[1].is_directory:
+            values |= xattrs.of_file(found[1], path, self._fetcher, self._store.blobs)
+        return {(xattrs.PREFIX + name).encode(): text.encode() for name, text in values.items()}
+
+    def extended_attribute(self, inode: int, name: bytes) -> bytes:
+        """One extended attribute.
+
+        Raises:
+            NoSuchAttribute: there is none of that name.
+        """
+        if not name.startswith(xattrs.PREFIX.encode()):
+            raise NoSuchAttribute(name.decode(errors="replace"))
+        values = self.extended_attributes(inode)
+        if name not in values:
+            raise NoSuchAttribute(name.decode(errors="replace"))
+        return values[name]
+
+    def space(self) -> Space:
+        """The cache's room: the tree itself takes none."""
+        return self._store.space()
+
+    # --- helpers -----------------------------------------------------------------------
+
+    def _file_place(self, inode: int) -> tuple[Tree, Place]:
+        place = place_of(inode)
+        if not place.number or (node := self._node(place.number)).role != "snapshot":
+            raise IsADirectory(f"inode {inode} is no file")
+        return self._trees.tree(place.number, node), place
+
+    def _entry(self, tree: Tree, place: Place) -> tuple[Listing, Entry]:
+        found = self._trees.find_entry(tree, place.ordinal)
+        if found is None or found[1].is_directory:
+            raise IsADirectory(f"ordinal {place.ordinal} is no file")
+        return found

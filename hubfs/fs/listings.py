@@ -1,0 +1,72 @@
+"""Directories in memory: the recently used listings, found by any ordinal in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import OrderedDict, defaultdict
+
+from hubfs.errors import StaleHandle
+from hubfs.model.tree import Entry, Listing
+from hubfs.store.catalog import Catalog
+
+LARGEST_WEIGHT = 64 << 20
+
+
+class Listings:
+    """A cache over the catalog, bounded by `largest` bytes."""
+
+    def __init__(self, catalog: Catalog, largest: int = LARGEST_WEIGHT) -> None:
+        self._catalog = catalog
+        self._largest = largest
+        self._weight = 0
+        self._recent: OrderedDict[tuple[int, int], Listing] = OrderedDict()
+        self._firsts: dict[int, list[int]] = defaultdict(list)
+
+    def containing(self, number: int, ordinal: int) -> Listing:
+        """The listing of snapshot `number` that begins at `ordinal` or in which it stands.
+
+        Raises:
+            StaleHandle: there is none.
+        """
+        firsts = self._firsts.get(number, ())
+        at = bisect_right(firsts, ordinal) - 1
+        if at >= 0:
+            key = (number, firsts[at])
+            listing = self._recent[key]
+            if ordinal < listing.first + max(1, len(listing)):
+                self._recent.move_to_end(key)
+                return listing
+        return self._load(number, ordinal)
+
+    def entry(self, number: int, ordinal: int) -> tuple[Listing, Entry]:
+        """The entry of that ordinal, and the listing it stands in.
+
+        Raises:
+            StaleHandle: there is none.
+        """
+        listing = self.containing(number, ordinal)
+        position = ordinal - listing.first
+        if not 0 <= position < len(listing):
+            raise StaleHandle(f"no entry {ordinal} in tree {number}")
+        return listing, listing.entry(position)
+
+    def _load(self, number: int, ordinal: int) -> Listing:
+        listing = self._catalog.find_listing(number, ordinal)
+        if listing is None:
+            raise StaleHandle(f"tree {number} is not in the index")
+        key = (number, listing.first)
+        if key not in self._recent:
+            self._recent[key] = listing
+            insort(self._firsts[number], listing.first)
+            self._weight += listing.weight
+            self._shrink()
+        return listing
+
+    def _shrink(self) -> None:
+        while self._weight > self._largest and len(self._recent) > 1:
+            (number, first), listing = self._recent.popitem(last=False)
+            self._weight -= listing.weight
+            firsts = self._firsts[number]
+            firsts.remove(first)
+            if not firsts:
+                del self._firsts[number]

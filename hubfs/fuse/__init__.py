@@ -1,0 +1,1 @@
+"""The kernel: its requests as calls on the tree, our errors as errnos, the mount itself."""

@@ -1,0 +1,77 @@
+"""The knobs that the kernel keeps outside the FUSE protocol, and what mounts there are."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+# Of the kernel's readahead: 128 KiB requests cost a third of the speed of 1 MiB ones. Not more,
+# since a page fault reads around itself by as much, and a cold file would pay for it.
+READ_AHEAD_KB = 1024
+# Requests in the background (readahead) the kernel lets be in flight: 12 by default, which one
+# eager reader fills, so that all others wait for its pages.
+MAX_BACKGROUND = 256
+CONGESTION_THRESHOLD = 192
+
+
+@dataclass(frozen=True, slots=True)
+class MountEntry:
+    """One line of /proc/self/mountinfo."""
+
+    mountpoint: str
+    device: str
+    type: str
+    source: str
+
+
+def mounts() -> list[MountEntry]:
+    """All mounts that this process sees, oldest first."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        fields, tail = left.split(" "), right.split(" ")
+        found.append(MountEntry(_unescaped(fields[4]), fields[2], tail[0], _unescaped(tail[1])))
+    return found
+
+
+def find_mount(mountpoint: Path) -> MountEntry | None:
+    """What is mounted at `mountpoint`, on top if several are. Does not touch the mount."""
+    wanted = str(mountpoint)
+    return next((each for each in reversed(mounts()) if each.mountpoint == wanted), None)
+
+
+def _unescaped(field: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(code, character)
+    return field
+
+
+def tune(device: str) -> None:
+    """Set what only root may set, for the FUSE mount of `device` (major:minor).
+
+    Without the right, or where a container hides the files, the mount works
+    with the kernel's defaults.
+    """
+    _write(Path(f"/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KB)
+    connection = _connection(device)
+    _write(connection / "max_background", MAX_BACKGROUND)
+    _write(connection / "congestion_threshold", CONGESTION_THRESHOLD)
+
+
+def abort(device: str) -> bool:
+    """End the FUSE connection of `device`: all its requests fail, its daemon is told."""
+    return _write(_connection(device) / "abort", 1)
+
+
+def _connection(device: str) -> Path:
+    # The kernel names the folder by its own packing of a device number, not by makedev(3)'s.
+    major, minor = (int(part) for part in device.split(":"))
+    return Path(f"/sys/fs/fuse/connections/{major << 20 | minor}")
+
+
+def _write(path: Path, value: int) -> bool:
+    with contextlib.suppress(OSError):
+        path.write_text(str(value))
+        return True
+    return False

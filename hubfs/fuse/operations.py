@@ -1,0 +1,207 @@
+"""Kernel requests as calls on the tree.
+
+pyfuse3 ends the whole mount on any exception but its own: every handler goes
+through one guard. A handler that waits holds a directory or a page in the
+kernel, never this event loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import stat
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import pyfuse3
+
+from hubfs.errors import FetchError, HubError, HubfsError, StoreError
+from hubfs.fs.attributes import Attributes, NodeType
+from hubfs.fs.filesystem import Filesystem
+from hubfs.fuse.errnos import errno_of
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BLOCK_SIZE = 512  # what st_blocks counts, whatever the file system
+_MODES = {
+    NodeType.DIRECTORY: stat.S_IFDIR | 0o555,
+    NodeType.FILE: stat.S_IFREG | 0o444,
+    NodeType.SYMLINK: stat.S_IFLNK | 0o777,
+}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_WORTH_A_LINE = (HubError, FetchError, StoreError)
+
+
+def guarded(
+    handler: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Answer every failure with an errno: an expected one in a line, a bug with its traceback."""
+
+    @functools.wraps(handler)
+    async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await handler(*args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except HubfsError as error:
+            if isinstance(error, _WORTH_A_LINE):
+                log.warning("%s fails: %s", handler.__name__, error)
+            raise pyfuse3.FUSEError(errno_of(error)) from None
+        except Exception:
+            log.exception("a bug in %s", handler.__name__)
+            raise pyfuse3.FUSEError(errno.EIO) from None
+
+    return guard
+
+
+def _refused(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def refuse(*_: object) -> None:
+        raise pyfuse3.FUSEError(errno.EROFS)
+
+    refuse.__name__ = name
+    return refuse
+
+
+class Operations(pyfuse3.Operations):
+    """The handlers that pyfuse3 calls."""
+
+    supports_dot_lookup = False
+    enable_writeback_cache = False
+
+    def __init__(self, filesystem: Filesystem) -> None:
+        super().__init__()
+        self._fs = filesystem
+        self._owner = (os.getuid(), os.getgid())
+
+    # --- names and attributes ----------------------------------------------------------
+
+    @guarded
+    async def lookup(self, parent: int, name: bytes, _: object) -> pyfuse3.EntryAttributes:
+        """LOOKUP; inode 0 lets the kernel remember the miss."""
+        return self._entry(await self._fs.lookup(parent, name))
+
+    @guarded
+    async def getattr(self, inode: int, _: object) -> pyfuse3.EntryAttributes:
+        """GETATTR."""
+        return self._entry(self._fs.attributes(inode))
+
+    @guarded
+    async def readlink(self, inode: int, _: object) -> bytes:
+        """READLINK."""
+        return self._fs.read_link(inode)
+
+    async def forget(self, _: object) -> None:
+        """FORGET: an inode number says all there is, so nothing is kept per inode."""
+
+    @guarded
+    async def access(self, inode: int, mode: int, _: object) -> bool:
+        """ACCESS, where the kernel does not decide it by itself."""
+        del inode
+        return not mode & os.W_OK
+
+    # --- directories -------------------------------------------------------------------
+
+    @guarded
+    async def opendir(self, inode: int, _: object) -> int:
+        """OPENDIR."""
+        return self._fs.open_directory(inode)
+
+    @guarded
+    async def readdir(self, handle: int, start: int, token: pyfuse3.ReaddirToken) -> None:
+        """READDIRPLUS: names with attributes, so that `ls -l` needs no more requests."""
+        entry = pyfuse3.EntryAttributes()
+        for name, attributes, following in self._fs.read_directory(handle, start):
+            self._fill(entry, attributes)
+            if not pyfuse3.readdir_reply(token, name, entry, following):
+                return
+
+    @guarded
+    async def releasedir(self, handle: int) -> None:
+        """RELEASEDIR."""
+        self._fs.close_directory(handle)
+
+    # --- files -------------------------------------------------------------------------
+
+    @guarded
+    async def open(self, inode: int, flags: int, _: object) -> pyfuse3.FileInfo:
+        """OPEN. An inode's content never changes, so its pages stay good."""
+        if flags & _WRITING:
+            raise pyfuse3.FUSEError(errno.EROFS)
+        return pyfuse3.FileInfo(fh=await self._fs.open_file(inode), keep_cache=True)
+
+    @guarded
+    async def read(self, handle: int, offset: int, size: int) -> Any:  # noqa: ANN401 - any buffer
+        """READ. pyfuse3 sends the buffer before it lets anything else run."""
+        return await self._fs.read(handle, offset, size)
+
+    @guarded
+    async def release(self, handle: int) -> None:
+        """RELEASE."""
+        self._fs.close_file(handle)
+
+    async def flush(self, _: int) -> None:
+        """FLUSH: there is nothing to write."""
+
+    # --- the rest ----------------------------------------------------------------------
+
+    @guarded
+    async def statfs(self, _: object) -> pyfuse3.StatvfsData:
+        """STATFS: the cache's own room."""
+        space = self._fs.space()
+        data = pyfuse3.StatvfsData()
+        data.f_bsize = data.f_frsize = 4096
+        data.f_blocks = space.total // 4096
+        data.f_bfree = space.free // 4096
+        data.f_bavail = space.available // 4096
+        data.f_namemax = 255
+        return data
+
+    @guarded
+    async def getxattr(self, inode: int, name: bytes, _: object) -> bytes:
+        """GETXATTR."""
+        return self._fs.extended_attribute(inode, name)
+
+    @guarded
+    async def listxattr(self, inode: int, _: object) -> list[bytes]:
+        """LISTXATTR."""
+        return list(self._fs.extended_attributes(inode))
+
+    create = _refused("create")
+    link = _refused("link")
+    mkdir = _refused("mkdir")
+    mknod = _refused("mknod")
+    removexattr = _refused("removexattr")
+    rename = _refused("rename")
+    rmdir = _refused("rmdir")
+    setattr = _refused("setattr")
+    setxattr = _refused("setxattr")
+    symlink = _refused("symlink")
+    unlink = _refused("unlink")
+    write = _refused("write")
+
+    # --- attributes --------------------------------------------------------------------
+
+    def _entry(self, attributes: Attributes) -> pyfuse3.EntryAttributes:
+        entry = pyfuse3.EntryAttributes()
+        self._fill(entry, attributes)
+        return entry
+
+    def _fill(self, entry: pyfuse3.EntryAttributes, attributes: Attributes) -> None:
+        entry.st_ino = attributes.inode
+        entry.generation = 0
+        entry.entry_timeout = attributes.entry_ttl
+        entry.attr_timeout = attributes.attribute_ttl
+        entry.st_mode = _MODES[attributes.type]
+        entry.st_nlink = 1
+        entry.st_uid, entry.st_gid = self._owner
+        entry.st_size = attributes.size
+        entry.st_blksize = 4096
+        # All of its size, cached or not: programs take a file of no blocks for one of zeros.
+        entry.st_blocks = -(-attributes.size // BLOCK_SIZE)
+        mtime = int(attributes.mtime * 1e9)
+        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = mtime
