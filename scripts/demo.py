@@ -104,8 +104,9 @@ def timed(what: str) -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """Return this environment without the caller's own Hub settings, tokens above all."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    """Return this environment without the settings for a real Hub, tokens above all."""
+    own = ("HF_", "HUBFS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def serve_command() -> list[str]:
@@ -134,18 +135,30 @@ def stop_hub(hub: subprocess.Popen[str]) -> None:
     hub.wait()
 
 
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, whatever that is."""
-    return subprocess.run(
-        command, check=False, env=environment(), capture_output=True, text=True, cwd=ROOT
-    )
+def run(*command: str | Path) -> tuple[int, str]:
+    """Run a command to its end and return its exit code and what it said.
+
+    It ends by itself even when the demo is told to stop meanwhile: half a `hubfs mount` is a
+    mount that appears after the cleaning up. Hence a session that no Ctrl-C reaches, and no
+    subprocess.run, which kills.
+    """
+    with subprocess.Popen(
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        said, _ = process.communicate()
+    return process.returncode, said
 
 
 def hubfs(*arguments: str | Path) -> None:
     """Run a hubfs command; its failure ends the demo with what it said."""
-    done = run(HUBFS, *arguments)
-    if done.returncode:
-        sys.exit(f"demo: hubfs {arguments[0]} failed\n{done.stdout}{done.stderr}")
+    code, said = run(HUBFS, *arguments)
+    if code:
+        sys.exit(f"demo: hubfs {arguments[0]} failed\n{said}")
 
 
 def mount(place: Place, endpoint: str) -> None:
