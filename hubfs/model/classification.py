@@ -149,7 +149,8 @@ def _by_name(path: str) -> tuple[Kind, str]:
     for rule in _BY_NAME:
         if rule.pattern.search(path):
             return rule.kind, rule.format
-    return _BY_SUFFIX.get(path.rpartition("/")[2].rpartition(".")[2], _OTHER)
+    _, dot, suffix = path.rpartition("/")[2].rpartition(".")
+    return _BY_SUFFIX.get(suffix, _OTHER) if dot else _OTHER
 
 
 def _precision(name: str) -> str:
