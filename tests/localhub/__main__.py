@@ -44,7 +44,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; SIGUSR1 takes the Hub down, SIGUSR2 up again.
 
-    Prints one line of JSON when ready. Control endpoint: /-/ (routes_control.py).
+    Prints a line of JSON when ready, and one after each of those changes. The
+    control endpoint is /-/ (routes_control.py).
     """
     signals = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2}
     # Blocked before any thread starts: all threads inherit it, sigwait gets them.
@@ -61,8 +62,10 @@ def _obey(hub: LocalHub, signals: set[signal.Signals]) -> None:
     while (received := signal.sigwait(signals)) in {signal.SIGUSR1, signal.SIGUSR2}:
         if received == signal.SIGUSR1:
             hub.down()
+            click.echo('{"state": "down"}')
         else:
             hub.up()
+            click.echo('{"state": "up"}')
 
 
 def _create_repos(hub: LocalHub, kind: Kind, given: Given) -> None:

@@ -1,6 +1,8 @@
 """Answers that several routes share: JSON, file content, pages of lists."""
 
+import gzip
 import hashlib
+from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 from tests.localhub.content import Content
@@ -12,6 +14,7 @@ from tests.localhub.wire import (
     Subject,
     Unsatisfiable,
     parse_range,
+    read_parts,
     to_json,
     whole,
 )
@@ -53,6 +56,19 @@ def file_answer(request: Request, content: Content, subject: Subject, headers: H
     headers += (("Content-Range", f"bytes {start}-{stop - 1}/{content.size}"),)
     body = (Part(content.source, start, stop - start),)
     return Response(206, headers, body, subject, is_content=request.method == "GET")
+
+
+def gzipped(response: Response) -> Response:
+    """Return the answer as CloudFront compresses it: no length, no ranges, a weak ETag."""
+    body = gzip.compress(read_parts(response.parts), compresslevel=1, mtime=0)
+    left = tuple(item for item in response.headers if item[0] != "Accept-Ranges")
+    answer = replace(response, headers=left, parts=whole(body), is_chunked=True)
+    headers = (("Content-Encoding", "gzip"), *_weakened(response.header("ETag")))
+    return answer.with_headers(*headers)
+
+
+def _weakened(etag: str | None) -> Headers:
+    return (("ETag", etag if etag.startswith("W/") else f"W/{etag}"),) if etag else ()
 
 
 def disposition(path: str) -> str:

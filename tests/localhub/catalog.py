@@ -59,7 +59,7 @@ class Catalog:
                 kind, repo_id, date or self._next_date(), private, gated, disabled, card=card or {}
             )
             commit = self._commit(repo, files or {}, None, repo.created, "initial commit")
-            repo.refs["refs/heads/main"] = commit.oid
+            repo.move("refs/heads/main", commit.oid)
             self._aliases.pop(_key(kind, repo_id), None)
             self._repos[_key(kind, repo_id)] = repo
             return commit.oid
@@ -80,7 +80,7 @@ class Catalog:
             head = repo.commits[repo.refs[full_ref(revision)]]
             words = title or f"Update {', '.join(list(files)[:3])}"
             commit = self._commit(repo, files, head, date or self._next_date(), words)
-            repo.refs[full_ref(revision)] = commit.oid
+            repo.move(full_ref(revision), commit.oid)
             return commit.oid
 
     def force_push(
@@ -97,7 +97,7 @@ class Catalog:
             repo = self.repo(repo_id, kind)
             parent = repo.resolve(onto) if onto else None
             commit = self._commit(repo, files, parent, self._next_date(), "force push")
-            repo.refs[full_ref(revision)] = commit.oid
+            repo.move(full_ref(revision), commit.oid)
             return commit.oid
 
     def create_branch(
@@ -105,7 +105,7 @@ class Catalog:
     ) -> None:
         """Create or move a branch; a full name (`refs/pr/1`) is taken as it is."""
         repo = self.repo(repo_id, kind)
-        repo.refs = {**repo.refs, full_ref(name): repo.resolve(revision).oid}
+        repo.move(full_ref(name), repo.resolve(revision).oid)
 
     def create_tag(
         self, repo_id: str, name: str, revision: str = "main", *, kind: Kind = "model"
@@ -114,8 +114,7 @@ class Catalog:
 
     def delete_ref(self, repo_id: str, name: str, *, kind: Kind = "model") -> None:
         """Delete a branch, or any ref by its full name."""
-        repo = self.repo(repo_id, kind)
-        repo.refs = {key: oid for key, oid in repo.refs.items() if key != full_ref(name)}
+        self.repo(repo_id, kind).move(full_ref(name), None)
 
     def delete_repo(self, repo_id: str, *, kind: Kind = "model") -> None:
         del self._repos[_key(kind, repo_id)]

@@ -38,7 +38,7 @@ class _Delivery:
     head_size: int
 
 
-class _Over(Exception):  # noqa: N818 - named for the condition
+class _Over(Exception):
     """The connection is to end in the ordinary way."""
 
 
@@ -126,7 +126,10 @@ class Connection:
 
     def _send_parts(self, parts: tuple[Part, ...], record: Record | None) -> None:
         self._peer.send_parts(
-            parts, lambda: self._hub.bandwidth, lambda size: self._count(size, record)
+            parts,
+            # The control endpoint, which has no record, is no part of the slow line.
+            lambda: self._hub.bandwidth if record else None,
+            lambda size: self._count(size, record),
         )
 
     def _interrupt(self, cut: Cut) -> None:

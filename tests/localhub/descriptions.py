@@ -4,10 +4,12 @@ import hashlib
 import json
 import struct
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from tests.localhub.content import Content
+from tests.localhub.content import Content, Kind
 from tests.localhub.repository import Commit, Repository
 from tests.localhub.wire import Part, read_parts
 
@@ -37,14 +39,21 @@ def describe_repo(repo: Repository, commit: Commit, *, blobs: bool = False) -> J
         "tags": _tags(commit),
         "usedStorage": sum(content.size for content in files.values()),
         "siblings": [_sibling(path, files[path], blobs=blobs) for path in sorted(files)],
-        **_particulars(repo, commit),
+        **_particulars(repo.kind, repo.id, commit),
         **repo.card,
     }
 
 
-def describe_in_list(repo: Repository, *, full: bool) -> Json:
+def narrowed(info: Json, wanted: Iterable[str]) -> Json:
+    """Return of a repo info what `expand` asks for; ids are always there."""
+    return {key: info[key] for key in ("_id", "id", *wanted) if key in info}
+
+
+def describe_in_list(repo: Repository, *, full: bool, wanted: list[str] | None) -> Json:
     """Return a repo as lists of repos show it."""
     info = describe_repo(repo, repo.head)
+    if wanted:
+        return narrowed(info, wanted)
     hidden = {"config", "safetensors", "usedStorage", "disabled"}
     hidden |= set() if full else {"siblings", "sha", "author", "lastModified", "gated"}
     return {key: value for key, value in info.items() if key not in hidden}
@@ -120,7 +129,7 @@ def _sibling(path: str, content: Content, *, blobs: bool) -> Json:
 def _refs_below(repo: Repository, prefix: str, *, short: bool = True) -> list[Json]:
     return [
         {"name": ref.removeprefix(prefix) if short else ref, "ref": ref, "targetCommit": oid}
-        for ref, oid in repo.refs.items()
+        for ref, oid in sorted(repo.refs.items())
         if ref.startswith(prefix)
     ]
 
@@ -139,12 +148,13 @@ def _tags(commit: Commit) -> list[str]:
     return sorted(suffixes & {"safetensors", "gguf", "onnx", "tflite"})
 
 
-def _particulars(repo: Repository, commit: Commit) -> Json:
-    """Return the fields that only one kind of repo has."""
-    if repo.kind == "dataset":
+@lru_cache(maxsize=10_000)
+def _particulars(kind: Kind, repo_id: str, commit: Commit) -> Json:
+    """Return the fields that only one kind of repo has; reads files, so is remembered."""
+    if kind == "dataset":
         return {"description": "", "citation": None}
-    if repo.kind == "space":
-        subdomain = repo.id.replace("/", "-").lower()
+    if kind == "space":
+        subdomain = repo_id.replace("/", "-").lower()
         return {"sdk": "static", "runtime": {"stage": "RUNNING"}, "subdomain": subdomain}
     found = {"config": _config(commit), "safetensors": _safetensors(commit)}
     return {key: value for key, value in found.items() if value}

@@ -4,7 +4,6 @@ Applying a fault is pure: it turns a right answer into a wrong one. The
 connection then delivers it, wrongness included.
 """
 
-import gzip
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from tests.localhub.answers import gzipped
 from tests.localhub.log import OriginName
 from tests.localhub.refusals import expired_signature
 from tests.localhub.wire import (
@@ -171,12 +171,6 @@ def _content_range(response: Response) -> tuple[int, int, int]:
     return int(first), int(last), int(total)
 
 
-def _gzip(_: Fault, __: Request, response: Response) -> Response:
-    body = gzip.compress(read_parts(response.parts), compresslevel=1, mtime=0)
-    answer = replace(response, parts=whole(body), is_chunked=True)
-    return answer.with_headers(("Content-Encoding", "gzip"))
-
-
 def _corrupt(fault: Fault, _: Request, response: Response) -> Response:
     at = min(fault.at, response.length - 1)
     flipped = bytes([read_parts(clip(response.parts, at, at + 1))[0] ^ 0xFF])
@@ -198,7 +192,7 @@ _EFFECTS: Mapping[Action, _Effect] = {
     "ignore_range": lambda _, __, response: response,
     "wrong_content_range": _shift_range,
     "wrong_total": _wrong_total,
-    "gzip": _gzip,
+    "gzip": lambda _, __, response: gzipped(response),
     "corrupt": _corrupt,
     "expired": lambda _, __, response: replace(expired_signature(), subject=response.subject),
     "redirect_loop": _redirect_loop,

@@ -55,7 +55,7 @@ def commit_oid(tree: str, parent: str | None, author: str, when: int, message: s
     """Return the id of a git commit; `when` is in epoch seconds, UTC."""
     signature = f"{author} <{author}@localhub.invalid> {when} +0000"
     lines = [f"tree {tree}", *([f"parent {parent}"] if parent else [])]
-    lines += [f"author {signature}", f"committer {signature}", "", message]
+    lines += [f"author {signature}", f"committer {signature}", "", message, ""]
     return object_oid("commit", "\n".join(lines).encode())
 
 

@@ -47,15 +47,23 @@ class LocalHub(HubState):
         return self._certificates.ca_file if self._certificates else None
 
     def open(self) -> None:
-        """Take the ports and serve."""
-        self._hub_origin.open()
-        self._cdn_origin.open()
+        """Take the ports and serve.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        try:
+            self._hub_origin.open()
+            self._cdn_origin.open()
+        except OSError:
+            self.close()
+            raise
         self.endpoint = self._hub_origin.address
         self.cdn_endpoint = self._cdn_origin.address
         self.up()
 
     def close(self) -> None:
-        """Stop serving; no thread, socket or file is left."""
+        """Stop serving; no thread, socket or file is left. May be repeated."""
         self._hub_origin.close()
         self._cdn_origin.close()
         if self._certificates:
@@ -96,7 +104,7 @@ class _Certificates:
         authority.cert_pem.write_to_path(str(self.ca_file))
 
     def remove(self) -> None:
-        shutil.rmtree(self._directory)
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def _answer_front(hub: HubState, request: Request, number: int) -> Response:

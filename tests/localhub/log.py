@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,8 @@ class Record:
     """One request; fields are filled in while it is being answered.
 
     `body_bytes` counts what the peer's kernel acknowledged (while a body is under
-    way: what was handed to ours). `started` and `ended` are epoch seconds.
+    way: what was handed to ours). `status` is 0 as long as, or if, nothing is
+    answered. `started` and `ended` are epoch seconds.
     """
 
     number: int
@@ -46,7 +47,9 @@ class Record:
 
     def describe(self, response: Response, fault: str | None) -> None:
         """Take over what the answer knows."""
-        self.status, self.is_content, self.fault = response.status, response.is_content, fault
+        self.fault = fault
+        if not (response.cut and response.cut.at is None):  # else there is no answer
+            self.status, self.is_content = response.status, response.is_content
         if response.subject:
             self.repo, self.path = response.subject
 
@@ -150,6 +153,9 @@ class RequestLog:
 
     def all(self) -> list[Record]:
         return list(self._records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.all())
 
     def __len__(self) -> int:
         return len(self._records)

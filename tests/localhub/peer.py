@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tests.localhub.throttle import piece_size, wait_before
 from tests.localhub.wire import Part
@@ -27,6 +26,13 @@ _TLS_OVERHEAD = 22  # header, content type and tag of a TLS 1.3 record
 _BUFFER_SIZE = 1 << 20
 
 Bandwidth = Callable[[], float | None]
+
+
+class SourceLost(Exception):
+    """A file that was pushed by its path is not there as it was: the script is wrong.
+
+    No OSError, for those are how clients leave.
+    """
 
 
 class Peer:
@@ -42,10 +48,12 @@ class Peer:
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Do the server's side of the handshake."""
-        # The descriptor moves to the new object and keeps its number.
-        self._sock = context.wrap_socket(
-            self._sock, server_side=True, do_handshake_on_connect=False
-        )
+        # The descriptor moves to the new object and keeps its number; meanwhile
+        # neither object has it, and hang_up must not look.
+        with self._closing:
+            self._sock = context.wrap_socket(
+                self._sock, server_side=True, do_handshake_on_connect=False
+            )
         self._sock.do_handshake()
 
     def receive(self) -> bytes:
@@ -147,7 +155,7 @@ class Peer:
         while length:
             sent = os.sendfile(self._sock.fileno(), file, start, length)
             if not sent:
-                raise EOFError("the file shrank while it was served")
+                raise SourceLost("a file shrank while it was served")
             start, length = start + sent, length - sent
 
     def _read(self, file: int, start: int, length: int) -> memoryview:
@@ -155,17 +163,23 @@ class Peer:
         self._buffer = self._buffer or bytearray(_BUFFER_SIZE)
         view = memoryview(self._buffer)[:length]
         if os.preadv(file, [view], start) != length:
-            raise EOFError("the file shrank while it was served")
+            raise SourceLost("a file shrank while it was served")
         return view
 
 
 @contextmanager
 def _opened(part: Part) -> Iterator[bytes | int]:
-    if isinstance(part.source, Path):
-        with part.source.open("rb", buffering=0) as file:
-            yield file.fileno()
-    else:
+    if isinstance(part.source, bytes):
         yield part.source
+        return
+    try:
+        file = os.open(part.source, os.O_RDONLY)
+    except OSError as error:
+        raise SourceLost(f"{part.source} cannot be served") from error
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 def _pieces(part: Part, bandwidth: Bandwidth) -> Iterator[tuple[int, int]]:

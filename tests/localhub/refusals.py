@@ -3,7 +3,7 @@
 from tests.localhub.wire import Headers, Response, to_json, whole
 
 
-class Refused(Exception):  # noqa: N818 - named for the condition
+class Refused(Exception):
     """Ends the handling of a request with an error answer."""
 
     def __init__(self, status: int, message: str, code: str | None = None) -> None:

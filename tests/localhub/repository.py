@@ -19,7 +19,7 @@ Changes = Mapping[str, bytes | Path | File | None]
 Gate = Literal["auto", "manual"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Commit:
     """One commit; `touched` names for each path the commit that last changed it."""
 
@@ -32,7 +32,7 @@ class Commit:
     touched: Mapping[str, str]
 
 
-class UnknownRevision(Exception):  # noqa: N818 - named for the condition
+class UnknownRevision(Exception):
     """No branch, tag or commit has this name."""
 
 
@@ -71,7 +71,9 @@ class Repository:
         for name in _ref_names(revision):
             if name in self.refs:
                 return self.commits[self.refs[name]]
-        found = [oid for oid in self.commits if len(revision) >= 6 and oid.startswith(revision)]
+        found = [
+            oid for oid in list(self.commits) if len(revision) >= 6 and oid.startswith(revision)
+        ]
         if len(found) != 1:
             raise UnknownRevision(revision)
         return self.commits[found[0]]
@@ -99,6 +101,11 @@ class Repository:
         commit = Commit(oid, parent_oid, tree, title, who, date, touched)
         self.commits[oid] = commit
         return commit
+
+    def move(self, ref: str, commit: str | None) -> None:
+        """Point a full ref at a commit, or delete it; readers see old or new refs, whole."""
+        kept = {name: oid for name, oid in self.refs.items() if name != ref}
+        self.refs = kept | ({ref: commit} if commit else {})
 
     def history(self, commit: Commit) -> list[Commit]:
         """Return a commit and its ancestors, newest first."""

@@ -16,6 +16,7 @@ from tests.localhub.descriptions import (
     describe_in_list,
     describe_refs,
     describe_repo,
+    narrowed,
 )
 from tests.localhub.refusals import (
     anonymous_not_found,
@@ -56,9 +57,8 @@ def _answer_repo(hub: HubState, request: Request, address: Address) -> Response:
 def _info(hub: HubState, request: Request, address: Address, repo: Repository) -> Response:
     revision = split_revision(address.rest[1:])[0] if address.rest else "HEAD"
     info = describe_repo(repo, commit_at(repo, revision), blobs=request.flag("blobs"))
-    if wanted := request.query.get("expand"):
-        info = {key: info[key] for key in ("_id", "id", *wanted) if key in info}
-    return json_answer(info, about(repo))
+    wanted = request.query.get("expand")
+    return json_answer(narrowed(info, wanted) if wanted else info, about(repo))
 
 
 def _tree(hub: HubState, request: Request, address: Address, repo: Repository) -> Response:
@@ -119,6 +119,7 @@ def _commits(hub: HubState, request: Request, address: Address, repo: Repository
     history = repo.history(commit)
     start, stop = page * limit, (page + 1) * limit
     answer = json_answer([describe_commit(one) for one in history[start:stop]], about(repo))
+    answer = answer.with_headers(("X-Total-Count", str(len(history))))
     if stop >= len(history):
         return answer
     return answer.with_headers(next_link(hub.endpoint, request, p=str(page + 1)))
@@ -166,8 +167,8 @@ def _list_repos(hub: HubState, request: Request, plural: str) -> Response:
     found = _matching(hub, request, hub.repos(kind_of(plural)))
     start, limit = _offset(request), _limit(request, 1000)
     shown = found[start : start + limit]
-    full = request.flag("full") or "expand" in request.query
-    answer = json_answer([describe_in_list(repo, full=full) for repo in shown])
+    wanted, full = request.query.get("expand"), request.flag("full")
+    answer = json_answer([describe_in_list(repo, full=full, wanted=wanted) for repo in shown])
     if start + limit >= len(found):
         return answer
     return answer.with_headers(next_link(hub.endpoint, request, cursor=_cursor(start + limit)))

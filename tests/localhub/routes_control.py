@@ -27,6 +27,7 @@ _SETTINGS = (
     "page_size",
     "expanded_page_size",
     "signature_lifetime",
+    "compress",
     "anonymous_error_code",
     "xet",
     "xet_cas_url",

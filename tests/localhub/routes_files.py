@@ -13,7 +13,7 @@ from tests.localhub.addresses import (
     split_revision,
 )
 from tests.localhub.admission import about, admit, commit_at
-from tests.localhub.answers import disposition, file_answer, matches
+from tests.localhub.answers import disposition, file_answer, gzipped, matches
 from tests.localhub.content import Content
 from tests.localhub.refusals import (
     bad_signature,
@@ -75,7 +75,8 @@ def answer_cache(hub: HubState, request: Request) -> Response:
         found.commit_header,
         ("Content-Disposition", disposition(found.path)),
     )
-    return file_answer(request, found.content, found.subject, headers)
+    answer = file_answer(request, found.content, found.subject, headers)
+    return gzipped(answer) if _is_compressed(hub, request, answer) else answer
 
 
 def answer_cdn(hub: HubState, request: Request) -> Response:
@@ -114,10 +115,22 @@ def _find(repo: Repository, rest: tuple[str, ...]) -> _Found:
 
 
 def _raw(request: Request, found: _Found) -> Response:
-    headers = (("Content-Type", "text/plain; charset=utf-8"), found.commit_header)
-    if found.content.sha256:
-        return Response(200, headers, whole(found.content.pointer), found.subject)
-    return file_answer(request, found.content, found.subject, headers)
+    headers = (
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("ETag", f'"{found.content.oid}"'),
+        found.commit_header,
+    )
+    if not found.content.sha256:
+        return file_answer(request, found.content, found.subject, headers)
+    pointer = found.content.pointer
+    shown = Content(pointer, len(pointer), found.content.oid)
+    return replace(file_answer(request, shown, found.subject, headers), is_content=False)
+
+
+def _is_compressed(hub: HubState, request: Request, answer: Response) -> bool:
+    accepted = "gzip" in request.headers.get("accept-encoding", "")
+    # CloudFront's own bounds for what is worth it.
+    return hub.compress and accepted and answer.status == 200 and 1000 <= answer.length <= 10**7
 
 
 def _not_modified(found: _Found) -> Response:

@@ -27,6 +27,7 @@ def answer_hub(hub: HubState, request: Request, number: int) -> Response:
         ("X-Request-Id", f"Root=1-localhub-{number:012x}"),
         ("Access-Control-Expose-Headers", _EXPOSED),
         ("Vary", "Origin, Accept"),
+        ("X-Cache", "Miss from cloudfront"),
         *balance.headers(),
     )
 

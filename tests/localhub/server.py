@@ -4,6 +4,7 @@ A port stays reserved from `open` to `close`, so that an origin that is down
 refuses connections and comes back where it was.
 """
 
+import errno
 import socket
 import threading
 
@@ -48,7 +49,9 @@ class Origin:
         self._listener = _bound(self._port)
         self._listener.listen(512)
         name = f"localhub-{self._service.origin}"
-        self._acceptor = threading.Thread(target=self._accept, args=(self._listener,), name=name)
+        self._acceptor = threading.Thread(
+            target=self._accept, args=(self._listener,), name=name, daemon=True
+        )
         self._acceptor.start()
 
     def stop(self) -> None:
@@ -69,14 +72,18 @@ class Origin:
         while True:
             try:
                 sock, _ = listener.accept()
-            except OSError:
-                return  # stopped
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return  # stopped
+                raise
             self._begin(Peer(sock))
 
     def _begin(self, peer: Peer) -> None:
         self._connections += 1
         connection = Connection(self._service, peer, self._connections)
-        thread = threading.Thread(target=self._serve, args=(connection, peer), name="localhub-peer")
+        thread = threading.Thread(
+            target=self._serve, args=(connection, peer), name="localhub-peer", daemon=True
+        )
         with self._changing:
             self._peers[peer] = thread
         thread.start()
@@ -92,5 +99,9 @@ class Origin:
 def _bound(port: int) -> socket.socket:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((HOST, port))
+    try:
+        sock.bind((HOST, port))
+    except OSError:
+        sock.close()
+        raise
     return sock

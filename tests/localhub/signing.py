@@ -25,11 +25,11 @@ class Grant(NamedTuple):
     path: str
 
 
-class BadSignature(Exception):  # noqa: N818 - named for the condition
+class BadSignature(Exception):
     """The address is unsigned, altered, or signed for another resource."""
 
 
-class Expired(Exception):  # noqa: N818 - named for the condition
+class Expired(Exception):
     """The address was good once."""
 
 

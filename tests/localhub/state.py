@@ -18,6 +18,7 @@ class HubState(Catalog):
     bandwidth: bytes per second and connection; None is as fast as it goes.
     page_size, expanded_page_size: entries of a tree page at most.
     signature_lifetime: seconds for which a CDN address works.
+    compress: whether plain files are gzipped for clients that accept it, as CloudFront does.
     anonymous_error_code: whether a 401 for a missing repo names RepoNotFound.
     xet, xet_cas_url: whether X-Xet-Hash is sent, and where the token leads.
     """
@@ -29,6 +30,7 @@ class HubState(Catalog):
         self.page_size = 1000
         self.expanded_page_size = 50
         self.signature_lifetime = 3600.0
+        self.compress = True
         self.anonymous_error_code = False
         self.xet = False
         self.xet_cas_url = "https://cas.invalid"

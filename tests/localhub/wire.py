@@ -157,7 +157,7 @@ def _read_part(part: Part) -> bytes:
         return file.read(part.length)
 
 
-class Unsatisfiable(Exception):  # noqa: N818 - named for the condition
+class Unsatisfiable(Exception):
     """The range begins at or past the end."""
 
 
@@ -175,8 +175,9 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         return None
     if not first:
         return _bounded(max(size - int(last), 0), size, size if int(last) else 0)
-    stop = int(last) + 1 if last else size
-    return None if stop <= int(first) < size else _bounded(int(first), min(stop, size), size)
+    if last and int(last) < int(first):
+        return None
+    return _bounded(int(first), min(int(last) + 1, size) if last else size, size)
 
 
 def _bounded(start: int, stop: int, size: int) -> tuple[int, int]:
