@@ -103,15 +103,18 @@ async def _serve(engine: Engine, mount: Mount, on_ready: Callable[[], None]) -> 
         await nursery.start(engine.syncer.run)
         await nursery.start(engine.fetcher.run)
         nursery.start_soon(_stop_on_signal, engine, mount)
-        nursery.start_soon(_announce, on_ready)
-        await mount.serve()
-        _stop_services(engine)
-        nursery.cancel_scope.cancel()
+        nursery.start_soon(_serve_mount, engine, mount, on_ready, nursery.cancel_scope)
 
 
-async def _announce(on_ready: Callable[[], None]) -> None:
-    on_ready()
-    log.info("ready")
+async def _serve_mount(
+    engine: Engine, mount: Mount, on_ready: Callable[[], None], everything: trio.CancelScope
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(mount.serve)
+        on_ready()
+        log.info("ready")
+    _stop_services(engine)
+    everything.cancel()
 
 
 async def _stop_on_signal(engine: Engine, mount: Mount) -> None:

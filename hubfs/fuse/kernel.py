@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ READ_AHEAD_KB = 1024
 # eager reader fills, so that all others wait for its pages.
 MAX_BACKGROUND = 256
 CONGESTION_THRESHOLD = 192
+
+
+_CONNECTIONS = Path("/sys/fs/fuse/connections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ def tune(device: str) -> None:
     Without the right, or where a container hides the files, the mount works
     with the kernel's defaults.
     """
+    mount_control()
     _write(Path(f"/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KB)
     connection = _connection(device)
     _write(connection / "max_background", MAX_BACKGROUND)
@@ -64,10 +70,17 @@ def abort(device: str) -> bool:
     return _write(_connection(device) / "abort", 1)
 
 
+def mount_control() -> None:
+    """Mount the file system that shows FUSE connections, where systemd has not; as root only."""
+    if os.getuid() == 0 and not any(_CONNECTIONS.iterdir()) and not _CONNECTIONS.is_mount():
+        command = ["mount", "-t", "fusectl", "fusectl", str(_CONNECTIONS)]
+        subprocess.run(command, capture_output=True, check=False)
+
+
 def _connection(device: str) -> Path:
     # The kernel names the folder by its own packing of a device number, not by makedev(3)'s.
     major, minor = (int(part) for part in device.split(":"))
-    return Path(f"/sys/fs/fuse/connections/{major << 20 | minor}")
+    return _CONNECTIONS / str(major << 20 | minor)
 
 
 def _write(path: Path, value: int) -> bool:

@@ -41,6 +41,7 @@ class Mount:
         """Show `filesystem` at `mountpoint`, and drop names as `switched` tells of them."""
         self.mountpoint = mountpoint
         self._filesystem = filesystem
+        self._operations = Operations(filesystem)
         self._endpoint = endpoint
         self._switched = switched
         self._allow_other = allow_other
@@ -53,13 +54,10 @@ class Mount:
             MountFailed: the kernel or fusermount3 refuses.
         """
         try:
-            pyfuse3.init(Operations(self._filesystem), str(self.mountpoint), self._options())
+            pyfuse3.init(self._operations, str(self.mountpoint), self._options())
         except RuntimeError as error:
             raise MountFailed(f"cannot mount at {self.mountpoint}", hint=self._hint()) from error
         try:
-            found = kernel.find_mount(self.mountpoint)
-            if found is not None:
-                kernel.tune(found.device)
             yield
         finally:
             pyfuse3.close(unmount=True)
@@ -77,12 +75,20 @@ class Mount:
         return "is fuse3 installed, and is the directory yours?"
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Answer the kernel until it is unmounted or `stop` is called."""
+        """Answer the kernel until it is unmounted or `stop` is called; started once it is ready."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._drop_switched)
-            task_status.started()
+            nursery.start_soon(self._tune_when_initialized, task_status)
             await pyfuse3.main(min_tasks=IDLE_TASKS, max_tasks=MOST_REQUESTS)
             nursery.cancel_scope.cancel()
+
+    async def _tune_when_initialized(self, task_status: trio.TaskStatus[None]) -> None:
+        # INIT's answer resets the readahead: tune after it.
+        await self._operations.initialized.wait()
+        found = kernel.find_mount(self.mountpoint)
+        if found is not None:
+            kernel.tune(found.device)
+        task_status.started()
 
     def stop(self) -> None:
         """Answer no more requests. Those under way are waited for: fail them first."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
+import trio
 
 from hubfs.errors import FetchError, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
@@ -77,6 +78,11 @@ class Operations(pyfuse3.Operations):
         super().__init__()
         self._fs = filesystem
         self._owner = (os.getuid(), os.getgid())
+        self.initialized = trio.Event()
+
+    def init(self) -> None:
+        """INIT: its answer is on its way to the kernel before any other task runs."""
+        self.initialized.set()
 
     # --- names and attributes ----------------------------------------------------------
 
