@@ -142,11 +142,10 @@ class Connection:
             self._peer.reset()
         raise _Over
 
-    @staticmethod
-    def _count(size: int, record: Record | None) -> None:
+    def _count(self, size: int, record: Record | None) -> None:
         # Counted before it is sent: whoever has read a body finds it in the log.
         if record:
-            record.body_bytes += size
+            self._hub.log.correct(record, record.body_bytes + size)
 
     def _settle(self) -> None:
         """Correct the last body's count to what the other side confirmed."""

@@ -135,12 +135,16 @@ def _refs_below(repo: Repository, prefix: str, *, short: bool = True) -> list[Js
 
 
 def _last_commit(repo: Repository, commit: Commit, path: str) -> Json:
-    below = path + "/"
-    touched = [
-        oid for name, oid in commit.touched.items() if name == path or name.startswith(below)
-    ]
-    newest = max((repo.commits[oid] for oid in touched), key=lambda found: found.date)
+    newest = max((repo.commits[oid] for oid in _touching(commit, path)), key=lambda one: one.date)
     return {"id": newest.oid, "title": newest.title, "date": iso(newest.date)}
+
+
+def _touching(commit: Commit, path: str) -> set[str]:
+    if path in commit.tree.files:
+        return {commit.touched[path]}
+    # What was deleted below a directory has changed it too.
+    below = path + "/"
+    return {oid for name, oid in commit.touched.items() if name.startswith(below)}
 
 
 def _tags(commit: Commit) -> list[str]:

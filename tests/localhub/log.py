@@ -100,7 +100,7 @@ class RequestLog:
             self._changed.notify_all()
 
     def correct(self, record: Record, body_bytes: int) -> None:
-        """Set what was really delivered, once that is known."""
+        """Set how much was delivered, as far as is known."""
         with self._changed:
             record.body_bytes = body_bytes
             self._changed.notify_all()
@@ -138,7 +138,7 @@ class RequestLog:
         return sum(record.body_bytes for record in wanted)
 
     def wait_until(self, reached: Callable[["RequestLog"], bool], seconds: float = 10.0) -> None:
-        """Wait until `reached(log)`; looked at whenever a request begins or ends.
+        """Wait until `reached(log)`; looked at when a request begins, progresses or ends.
 
         Raises:
             TimeoutError: it did not come true in time.

@@ -94,6 +94,23 @@ def test_a_body_under_way_ends_when_the_hub_goes_down(hub: LocalHub) -> None:
     assert hub.log.all()[-1].is_over
 
 
+def test_a_client_that_does_not_read_does_not_keep_the_hub_up(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    with (tmp_path / "huge.bin").open("wb") as file:
+        file.truncate(50_000_000)
+    hub.push("acme/tiny", {"huge.bin": tmp_path / "huge.bin"})
+    location = ask(f"{hub.endpoint}/acme/tiny/resolve/main/huge.bin").location
+    connection = HTTPConnection(urlsplit(location).netloc)
+    connection.request("GET", location)
+    hub.log.wait_until(lambda log: log.content_bytes() > 0)
+
+    hub.down()
+
+    assert hub.log.content_bytes() < 50_000_000
+    connection.close()
+
+
 def test_nothing_is_left_after_the_end() -> None:
     with LocalHub(tls=True) as hub:
         idle = connect(hub)
