@@ -10,6 +10,14 @@ from pathlib import Path
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
+class Passthrough(Enum):
+    """Whether the kernel reads complete blobs by itself."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 class Fill(Enum):
     """When the rest of a file is fetched behind a reader of a part."""
 
@@ -39,6 +47,7 @@ class Settings:
     offline: bool = False
     metadata_ttl: float = 60.0
     allow_other: bool = False
+    passthrough: Passthrough = Passthrough.AUTO
     fetch: FetchSettings = field(default_factory=FetchSettings)
 
 

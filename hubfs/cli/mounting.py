@@ -17,6 +17,7 @@ from hubfs.config import (
     DEFAULT_ENDPOINT,
     FetchSettings,
     Fill,
+    Passthrough,
     Settings,
     default_cache_dir,
     is_offline_by_environment,
@@ -90,6 +91,13 @@ _FETCH = FetchSettings()
     show_default=True,
     help="Seconds of silence after which a connection is given up.",
 )
+@click.option(
+    "--passthrough",
+    type=click.Choice([each.value for each in Passthrough]),
+    default=Passthrough.AUTO.value,
+    show_default=True,
+    help="Let the kernel read complete files by itself: needs root and Linux 6.9.",
+)
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay, and log to standard error.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is fetched and why.")
@@ -136,6 +144,7 @@ def settings_of(directory: Path, cache_dir: Path | None, options: dict[str, Any]
         offline=options["offline"] or is_offline_by_environment(),
         metadata_ttl=options["metadata_ttl"],
         allow_other=options["allow_other"],
+        passthrough=Passthrough(options["passthrough"]),
         fetch=replace(
             _FETCH,
             fill=Fill(options["fill"]),
@@ -154,6 +163,7 @@ def arguments_of(settings: Settings, *, verbose: bool) -> list[str]:
     values = {
         "endpoint": settings.endpoint,
         "metadata-ttl": settings.metadata_ttl,
+        "passthrough": settings.passthrough.value,
         "fill": fetch.fill.value,
         "max-connections": fetch.max_connections,
         "limit-rate": fetch.limit_rate,

@@ -87,13 +87,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     mountpoint = prepared(settings.mountpoint)
     running = Running(os.getpid(), str(mountpoint), str(settings.cache_dir), settings.endpoint)
     with built(settings) as engine:
-        mount = Mount(
-            mountpoint,
-            settings.endpoint,
-            engine.filesystem,
-            engine.syncer.switched,
-            allow_other=settings.allow_other,
-        )
+        mount = Mount(engine.filesystem, engine.syncer.switched, settings, mountpoint)
         with mount.mounted(), registered(running):
             trio.run(_serve, engine, mount, on_ready)
 

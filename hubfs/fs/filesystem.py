@@ -40,9 +40,13 @@ FIRST_BYTE = ByteRange(0, 1)
 
 @dataclass(slots=True)
 class OpenDirectory:
-    """A directory as it was when it was opened: `entries(start)` gives its lines from there on."""
+    """A directory as it was when it was opened: `entries(start)` gives its lines from there on.
+
+    A frozen one, inside a repo, can never have other lines.
+    """
 
     entries: Callable[[int], Iterable[DirectoryEntry]]
+    is_frozen: bool
 
 
 class Filesystem:
@@ -137,21 +141,27 @@ class Filesystem:
             NotADirectory: it is none.
         """
         handle = next(self._handles)
-        self._directories[handle] = OpenDirectory(self._lines(inode))
+        self._directories[handle] = self._directory(inode)
         return handle
 
-    def _lines(self, inode: int) -> Callable[[int], Iterable[DirectoryEntry]]:
+    def is_frozen_directory(self, handle: int) -> bool:
+        """Whether an open directory can never change. Thread-safe."""
+        directory = self._directories.get(handle)
+        return directory is not None and directory.is_frozen
+
+    def _directory(self, inode: int) -> OpenDirectory:
         place = place_of(inode)
         node = self._node(place.number) if place.number else None
         if node is not None and node.role in {"view", "snapshot"}:
-            return self._tree_lines(self._trees.tree(place.number, node), place)
+            lines = self._tree_lines(self._trees.tree(place.number, node), place)
+            return OpenDirectory(lines, is_frozen=True)
         if node is None:
-            lines = self._namespace.list_fixed(inode)
+            known = self._namespace.list_fixed(inode)
         elif node.role == "org":
-            lines = self._namespace.list_org(node)
+            known = self._namespace.list_org(node)
         else:
             raise NotADirectory(f"inode {inode} is no directory")
-        return lambda start: lines[start:]
+        return OpenDirectory(lambda start: known[start:], is_frozen=False)
 
     def _tree_lines(self, tree: Tree, place: Place) -> Callable[[int], Iterator[DirectoryEntry]]:
         listing = self._trees.listing(tree, place.ordinal)
@@ -194,10 +204,12 @@ class Filesystem:
         self._files[handle] = opened
         return handle
 
-    async def read(self, handle: int, offset: int, size: int) -> bytes | memoryview:
+    async def read(
+        self, handle: int, offset: int, size: int, buffer: bytearray
+    ) -> bytes | memoryview:
         """Exactly the bytes asked for, fewer only at the end of the file.
 
-        A memoryview may be overwritten by the next read: use it at once.
+        A memoryview is one of `buffer`, used when the bytes are in memory and fit.
 
         Raises:
             StaleHandle: the handle is closed.
@@ -214,12 +226,19 @@ class Filesystem:
                 await self._fetcher.ensure(opened, span)
             except StoreFull:
                 return await self._fetcher.read_direct(opened, span)
-        ready = read_nowait(opened.descriptor, span.start, span.size)
+        ready = read_nowait(opened.descriptor, span.start, span.size, buffer)
         if ready is not None:
             return ready
         return await trio.to_thread.run_sync(
             read_blocking, opened.descriptor, span.start, span.size, limiter=self._disk
         )
+
+    def backing_descriptor(self, handle: int) -> int | None:
+        """A descriptor of the complete blob behind an open file, if it is here. Thread-safe."""
+        opened = self._files.get(handle)
+        if opened is None or not opened.content.size or not opened.is_complete:
+            return None
+        return opened.descriptor
 
     def close_file(self, handle: int) -> None:
         """The handle is not used any more."""

@@ -6,16 +6,18 @@ import contextlib
 import logging
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyfuse3
 import trio
 
+from hubfs.config import Passthrough, Settings
 from hubfs.errors import MountFailed
 from hubfs.fs.filesystem import Filesystem
-from hubfs.fuse import kernel
+from hubfs.fuse import device, kernel
 from hubfs.fuse.operations import Operations
+from hubfs.fuse.relay import Relay
 from hubfs.sync.syncer import Key
 
 log = logging.getLogger(__name__)
@@ -27,24 +29,28 @@ IDLE_TASKS = 16
 
 
 class Mount:
-    """A tree to be mounted. `serve`, within `mounted`, answers the kernel until `stop`."""
+    """A tree to be mounted. `serve`, within `mounted`, answers the kernel until `stop`.
+
+    Root mounts by itself and carries messages through a relay, which gives
+    passthrough and lets killed readers go; others mount through fusermount3.
+    """
 
     def __init__(
         self,
-        mountpoint: Path,
-        endpoint: str,
         filesystem: Filesystem,
         switched: trio.MemoryReceiveChannel[Key],
-        *,
-        allow_other: bool,
+        settings: Settings,
+        mountpoint: Path,
     ) -> None:
         """Show `filesystem` at `mountpoint`, and drop names as `switched` tells of them."""
         self.mountpoint = mountpoint
         self._filesystem = filesystem
-        self._operations = Operations(filesystem)
-        self._endpoint = endpoint
+        self._source = settings.endpoint
         self._switched = switched
-        self._allow_other = allow_other
+        self._allow_other = settings.allow_other
+        self._passthrough = settings.passthrough
+        self._initialized = trio.Event()
+        self.relay: Relay | None = None
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
@@ -53,8 +59,18 @@ class Mount:
         Raises:
             MountFailed: the kernel or fusermount3 refuses.
         """
+        wants_relay = self._passthrough is not Passthrough.OFF
+        if self._passthrough is Passthrough.ON and not device.can_mount():
+            hint = "run as root, or leave --passthrough at auto"
+            raise MountFailed("passthrough needs the right to mount (CAP_SYS_ADMIN)", hint=hint)
+        mounting = self._relayed() if wants_relay and device.can_mount() else self._plain()
+        with mounting:
+            yield
+
+    @contextlib.contextmanager
+    def _plain(self) -> Iterator[None]:
         try:
-            pyfuse3.init(self._operations, str(self.mountpoint), self._options())
+            self._init_library(str(self.mountpoint), self._options())
         except RuntimeError as error:
             raise MountFailed(f"cannot mount at {self.mountpoint}", hint=self._hint()) from error
         try:
@@ -62,8 +78,27 @@ class Mount:
         finally:
             pyfuse3.close(unmount=True)
 
+    @contextlib.contextmanager
+    def _relayed(self) -> Iterator[None]:
+        opened = device.mount(
+            self.mountpoint, self._source, type_name=TYPE, allow_other=self._allow_other
+        )
+        self.relay = Relay(opened, self._filesystem, passthrough=True)
+        try:
+            self._init_library(f"/dev/fd/{self.relay.endpoint}", {"default_permissions"})
+            yield
+        finally:
+            device.detach(self.mountpoint)
+            pyfuse3.close(unmount=False)
+            self.relay.close()
+
+    def _init_library(self, mountpoint: str, options: set[str]) -> None:
+        payloads = self.relay.payloads if self.relay else None
+        operations = Operations(self._filesystem, self._initialized.set, payloads)
+        pyfuse3.init(operations, mountpoint, options)
+
     def _options(self) -> set[str]:
-        source = self._endpoint.replace("\\", "\\\\").replace(",", "\\,")
+        source = self._source.replace("\\", "\\\\").replace(",", "\\,")
         options = {f"fsname={source}", "subtype=hubfs", "default_permissions", "ro", "noatime"}
         return options | ({"allow_other"} if self._allow_other else set())
 
@@ -77,6 +112,8 @@ class Mount:
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answer the kernel until it is unmounted or `stop` is called; started once it is ready."""
         async with trio.open_nursery() as nursery:
+            if self.relay is not None:
+                self.relay.start(_terminator())
             nursery.start_soon(self._drop_switched)
             nursery.start_soon(self._tune_when_initialized, task_status)
             await pyfuse3.main(min_tasks=IDLE_TASKS, max_tasks=MOST_REQUESTS)
@@ -84,10 +121,12 @@ class Mount:
 
     async def _tune_when_initialized(self, task_status: trio.TaskStatus[None]) -> None:
         # INIT's answer resets the readahead: tune after it.
-        await self._operations.initialized.wait()
+        await self._initialized.wait()
         found = kernel.find_mount(self.mountpoint)
         if found is not None:
             kernel.tune(found.device)
+        if self._passthrough is Passthrough.ON and self.relay and not self.relay.has_passthrough:
+            raise MountFailed("this kernel has no FUSE passthrough", hint="it came with Linux 6.9")
         task_status.started()
 
     def stop(self) -> None:
@@ -104,6 +143,17 @@ class Mount:
             entry = self._filesystem.entry_of(key)
             if entry is not None:
                 await trio.to_thread.run_sync(_drop_entry, *entry)
+
+
+def _terminator() -> Callable[[], None]:
+    """What ends pyfuse3's loop from another thread, if it still runs."""
+    token = trio.lowlevel.current_trio_token()
+
+    def terminate() -> None:
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(pyfuse3.terminate)
+
+    return terminate
 
 
 def _drop_entry(parent: int, name: bytes) -> None:

@@ -16,12 +16,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
-import trio
 
 from hubfs.errors import FetchError, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
+from hubfs.fuse.relay import Payloads
+from hubfs.store.reading import LARGEST_READ
 
 log = logging.getLogger(__name__)
 
@@ -74,15 +75,23 @@ class Operations(pyfuse3.Operations):
     supports_dot_lookup = False
     enable_writeback_cache = False
 
-    def __init__(self, filesystem: Filesystem) -> None:
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        on_init: Callable[[], None],
+        payloads: Payloads | None = None,
+    ) -> None:
+        """Serve `filesystem`; leave bytes of READs in `payloads` if a relay carries the answers."""
         super().__init__()
         self._fs = filesystem
+        self._payloads = payloads
+        self._buffer = bytearray(LARGEST_READ)
         self._owner = (os.getuid(), os.getgid())
-        self.initialized = trio.Event()
+        self._on_init = on_init
 
     def init(self) -> None:
         """INIT: its answer is on its way to the kernel before any other task runs."""
-        self.initialized.set()
+        self._on_init()
 
     # --- names and attributes ----------------------------------------------------------
 
@@ -142,8 +151,11 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def read(self, handle: int, offset: int, size: int) -> Any:  # noqa: ANN401 - any buffer
-        """READ. pyfuse3 sends the buffer before it lets anything else run."""
-        return await self._fs.read(handle, offset, size)
+        """READ. pyfuse3 sends what it gets before it lets anything else run: one buffer will do."""
+        if self._payloads is None:
+            return await self._fs.read(handle, offset, size, self._buffer)
+        buffer = self._payloads.buffer(size)
+        return self._payloads.put(await self._fs.read(handle, offset, size, buffer), buffer)
 
     @guarded
     async def release(self, handle: int) -> None:
@@ -151,7 +163,8 @@ class Operations(pyfuse3.Operations):
         self._fs.close_file(handle)
 
     async def flush(self, _: int) -> None:
-        """FLUSH: there is nothing to write."""
+        """FLUSH: there is nothing to write, and so the kernel need not ask at each close."""
+        raise pyfuse3.FUSEError(errno.ENOSYS)
 
     # --- the rest ----------------------------------------------------------------------
 

@@ -13,28 +13,25 @@ from hubfs.errors import StoreDamaged
 
 LARGEST_READ = 1 << 20  # the kernel asks for at most 256 pages at once
 
-_buffer = memoryview(bytearray(LARGEST_READ))
 _UNSUPPORTED = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-def read_nowait(descriptor: int, offset: int, size: int) -> memoryview | None:
-    """The bytes if the page cache has them all, else None.
-
-    The result is a view of one buffer that the next call overwrites: use it
-    before anything else can run.
+def read_nowait(descriptor: int, offset: int, size: int, buffer: bytearray) -> memoryview | None:
+    """The bytes, as a view of `buffer`, if the page cache has them all and they fit; else None.
 
     Raises:
         StoreDamaged: the disk failed.
     """
-    if size > LARGEST_READ:
+    if size > len(buffer):
         return None
+    view = memoryview(buffer)[:size]
     try:
-        count = os.preadv(descriptor, [_buffer[:size]], offset, os.RWF_NOWAIT)
+        count = os.preadv(descriptor, [view], offset, os.RWF_NOWAIT)
     except OSError as error:
         if error.errno in _UNSUPPORTED:
             return None
         raise StoreDamaged(f"the cache's disk failed: {error.strerror}") from error
-    return _buffer[:size] if count == size else None
+    return view if count == size else None
 
 
 def read_blocking(descriptor: int, offset: int, size: int) -> bytes:

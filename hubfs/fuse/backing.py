@@ -1,0 +1,121 @@
+"""Which inodes are read through the kernel, and which through its page cache.
+
+The kernel refuses to have one inode open in both ways at once, or on two
+backing files. So the first open of an inode decides for all that overlap it:
+a file opened while it was cold stays cached until its last such open goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import struct
+import threading
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
+
+_OPEN: Final = 0x4010E501  # FUSE_DEV_IOC_BACKING_OPEN
+_CLOSE: Final = 0x4004E502  # FUSE_DEV_IOC_BACKING_CLOSE
+_MAP: Final = struct.Struct("<iIQ")  # descriptor, flags, padding
+_ID: Final = struct.Struct("<I")
+
+
+class Registrar(Protocol):
+    """Gives the kernel a file to read from, and takes it back."""
+
+    def register(self, descriptor: int) -> int:
+        """The kernel's id for the open file `descriptor`.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+
+    def withdraw(self, backing: int) -> None:
+        """Opens that use the id keep their file."""
+
+
+class KernelRegistrar:
+    """The real one, over the FUSE device."""
+
+    def __init__(self, device: int) -> None:
+        self._device = device
+
+    def register(self, descriptor: int) -> int:
+        """See `Registrar`."""
+        # With a mutable argument ioctl returns the call's own result, which is the id.
+        return int(fcntl.ioctl(self._device, _OPEN, bytearray(_MAP.pack(descriptor, 0, 0))))
+
+    def withdraw(self, backing: int) -> None:
+        """See `Registrar`."""
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._device, _CLOSE, _ID.pack(backing))
+
+
+@dataclass(slots=True)
+class _Node:
+    """How one inode is open: so many times cached, or so many times passed through."""
+
+    cached: int = 0
+    passed: int = 0
+    backing: int = 0
+
+
+class Backings:
+    """The open files of a mount. Thread-safe."""
+
+    def __init__(self, registrar: Registrar) -> None:
+        self._registrar = registrar
+        self._lock = threading.Lock()
+        self._nodes: dict[int, _Node] = {}
+        self._passed: set[int] = set()
+        self.refusal = ""
+
+    @property
+    def count(self) -> int:
+        """How many inodes are passed through now."""
+        return sum(1 for node in self._nodes.values() if node.passed)
+
+    def open(self, node: int, handle: int, descriptor: int | None) -> int | None:
+        """Count an open of inode `node`; the backing id if it is passed through.
+
+        `descriptor` is of the complete blob, None while there is none.
+        """
+        with self._lock:
+            state = self._nodes.setdefault(node, _Node())
+            if not state.cached and not state.passed and descriptor is not None:
+                state.backing = self._register(descriptor)
+            if not state.cached and state.backing:
+                state.passed += 1
+                self._passed.add(handle)
+                return state.backing
+            state.cached += 1
+            return None
+
+    def _register(self, descriptor: int) -> int:
+        try:
+            return self._registrar.register(descriptor)
+        except OSError as error:
+            if not self.refusal:
+                self.refusal = error.strerror or "refused"
+                log.warning("the kernel does not pass reads through: %s", self.refusal)
+            return 0
+
+    def close(self, node: int, handle: int) -> None:
+        """Count a release of `handle`."""
+        with self._lock:
+            state = self._nodes.get(node)
+            if state is None:
+                return
+            if handle in self._passed:
+                self._passed.discard(handle)
+                state.passed -= 1
+            else:
+                state.cached -= 1
+            if not state.passed and state.backing:
+                self._registrar.withdraw(state.backing)
+                state.backing = 0
+            if not state.passed and state.cached <= 0:
+                del self._nodes[node]

@@ -1,0 +1,344 @@
+"""Between the kernel and libfuse: adds what neither libfuse nor pyfuse3 can say.
+
+libfuse serves one end of a socket pair; two threads carry messages between the
+other end and the FUSE device. On the way up, requests that need no Python of
+the tree are answered here. On the way down, INIT's and OPEN's answers gain
+passthrough, and the bytes of READs join: pyfuse3 answers a READ with the key
+of a buffer, since large messages do not belong on a socket.
+
+A third thread sends notifications, which block while a directory is busy, and
+a fourth watches interrupted requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import logging
+import os
+import queue
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from hubfs.fuse import wire
+from hubfs.fuse.backing import Backings, KernelRegistrar
+from hubfs.fuse.interrupts import should_leave
+from hubfs.fuse.wire import IN_HEADER, OUT_HEADER, Opcode
+
+log = logging.getLogger(__name__)
+
+LARGEST_REQUEST: Final = (1 << 20) + 8192  # the kernel insists on room for the largest write
+LARGEST_ANSWER: Final = (1 << 20) + 8192
+SOCKET_BUFFER: Final = 8 << 20
+INTERRUPT_PERIOD: Final = 0.2
+_KEY: Final = struct.Struct("<Q")
+_TRACKED: Final = frozenset({Opcode.LOOKUP, Opcode.OPEN, Opcode.OPENDIR, Opcode.READ})
+_SO_SNDBUFFORCE: Final = 32
+_ENDED: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ECONNABORTED, errno.EPIPE})
+
+
+class Tree(Protocol):
+    """What the relay asks of the file system, from its own threads."""
+
+    def backing_descriptor(self, handle: int) -> int | None:
+        """A descriptor of the complete blob behind an open file."""
+
+    def is_frozen_directory(self, handle: int) -> bool:
+        """Whether an open directory can never change."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request that libfuse has."""
+
+    opcode: int
+    node: int
+    pid: int
+
+
+class Relay:
+    """Carries messages for one mount. `endpoint` is the descriptor for libfuse."""
+
+    def __init__(self, device: int, tree: Tree, *, passthrough: bool, stack_depth: int = 1) -> None:
+        """Serve the FUSE `device`, which is mounted; own it from now on."""
+        self._device = device
+        self._tree = tree
+        self._wants_passthrough = passthrough
+        self._stack_depth = stack_depth
+        self.has_passthrough = False
+        self.backings = Backings(KernelRegistrar(device))
+        self.payloads = Payloads()
+        self._inner, outer = _socket_pair()
+        self.endpoint = outer.detach()  # libfuse closes it
+        self._pending: dict[int, _Pending] = {}
+        self._orphans: dict[int, _Pending] = {}
+        self._own = itertools.count(2, 2)
+        self._notes: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._interrupted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=target, name=f"relay-{name}", daemon=True)
+            for name, target in (
+                ("up", self._carry_up),
+                ("down", self._carry_down),
+                ("notes", self._send_notes),
+                ("interrupts", self._watch_interrupted),
+            )
+        ]
+
+    def start(self, on_unmounted: Callable[[], None]) -> None:
+        """Begin to carry; `on_unmounted` is called, in a thread, when the kernel has no more."""
+        self._on_unmounted = on_unmounted
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop carrying; the kernel fails what is still unanswered."""
+        self._notes.put(None)
+        self._interrupted.put(None)
+        self._inner.close()
+        with contextlib.suppress(OSError):
+            os.close(self._device)
+
+    # --- up: from the kernel -----------------------------------------------------------
+
+    def _carry_up(self) -> None:
+        buffer = memoryview(bytearray(LARGEST_REQUEST))
+        while True:
+            try:
+                message = buffer[: os.readv(self._device, [buffer])]
+            except OSError as error:
+                if error.errno in {errno.ENOENT, errno.EINTR, errno.EAGAIN}:
+                    continue  # the request was taken back before we got it
+                break
+            if not self._guarded(self._take_request, message):
+                break
+        self._on_unmounted()
+
+    def _take_request(self, message: memoryview) -> None:
+        request = wire.request_of(message)
+        handler = self._SHORT.get(request.opcode)
+        if handler is not None and handler(self, request, message[IN_HEADER.size :]):
+            return
+        if request.opcode in _TRACKED:
+            pending = _Pending(request.opcode, request.node, request.pid)
+            self._pending[request.unique] = pending
+        if request.opcode == Opcode.INIT:
+            offered = wire.offers_passthrough(message)
+            self.has_passthrough = self._wants_passthrough and offered
+            self._init_unique = request.unique
+        self._inner.send(message)
+
+    def _forget(self, _: wire.Request, __: memoryview) -> bool:
+        return True  # inode numbers say all there is: nothing is kept for them
+
+    def _note_interrupt(self, _: wire.Request, body: memoryview) -> bool:
+        self._interrupted.put(int(wire.INTERRUPT_IN.unpack_from(body)[0]))
+        return True
+
+    def _note_release(self, request: wire.Request, body: memoryview) -> bool:
+        self.backings.close(request.node, wire.handle_of(body))
+        return False
+
+    def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:
+        if bytes(body[8:13]) == b"user.":
+            return False
+        self._write(wire.error_answer(request.unique, errno.ENODATA))
+        return True
+
+    _SHORT: Final[dict[int, Callable[[Relay, wire.Request, memoryview], bool]]] = {
+        Opcode.FORGET: _forget,
+        Opcode.BATCH_FORGET: _forget,
+        Opcode.INTERRUPT: _note_interrupt,
+        Opcode.RELEASE: _note_release,
+        Opcode.GETXATTR: _refuse_foreign_xattr,
+    }
+
+    # --- down: from libfuse ------------------------------------------------------------
+
+    def _carry_down(self) -> None:
+        buffer = memoryview(bytearray(LARGEST_ANSWER))
+        while True:
+            try:
+                count = self._inner.recv_into(buffer)
+            except OSError:
+                return
+            if not count or not self._guarded(self._take_answer, buffer[:count]):
+                return
+
+    def _take_answer(self, answer: memoryview) -> None:
+        _, error, unique = OUT_HEADER.unpack_from(answer)
+        if not unique:
+            self._notes.put(bytes(answer))
+        elif unique & wire.OWN_UNIQUE:
+            return
+        elif (pending := self._pending.pop(unique, None)) is not None:
+            self._finish(answer, error, unique, pending)
+        elif (orphan := self._orphans.pop(unique, None)) is not None:
+            self._bury(answer, error, orphan)
+        else:
+            if unique == self._init_unique and not error:
+                self._init_unique = 0
+                depth = self._stack_depth
+                wire.extend_init(answer, passthrough=self.has_passthrough, stack_depth=depth)
+            self._write(answer)
+
+    def _finish(self, answer: memoryview, error: int, unique: int, pending: _Pending) -> None:
+        if error or pending.opcode == Opcode.LOOKUP:
+            self._write(answer)
+        elif pending.opcode == Opcode.READ:
+            payload = self.payloads.take(_KEY.unpack_from(answer, OUT_HEADER.size)[0])
+            self._write(wire.data_header(unique, len(payload.data)), payload.data)
+            self.payloads.give_back(payload)
+        elif pending.opcode == Opcode.OPENDIR:
+            if self._tree.is_frozen_directory(wire.handle_of(answer[OUT_HEADER.size :])):
+                wire.cache_directory(answer)
+            self._write(answer)
+        else:
+            self._open(answer, pending.node)
+
+    def _open(self, answer: memoryview, node: int) -> None:
+        handle = wire.handle_of(answer[OUT_HEADER.size :])
+        descriptor = self._tree.backing_descriptor(handle) if self.has_passthrough else None
+        backing = self.backings.open(node, handle, descriptor)
+        if backing is not None:
+            wire.pass_through(answer, backing)
+        if not self._write(answer):
+            # The opener went away meanwhile, so no RELEASE will come for the handle.
+            self._release(node, handle)
+
+    def _bury(self, answer: memoryview, error: int, orphan: _Pending) -> None:
+        """Take the late answer to a request that was let go."""
+        if error:
+            return
+        if orphan.opcode == Opcode.READ:
+            self.payloads.give_back(
+                self.payloads.take(_KEY.unpack_from(answer, OUT_HEADER.size)[0])
+            )
+        elif orphan.opcode == Opcode.OPEN:
+            handle = wire.handle_of(answer[OUT_HEADER.size :])
+            self._inner.send(wire.release_request(next(self._own), orphan.node, handle))
+
+    def _release(self, node: int, handle: int) -> None:
+        self.backings.close(node, handle)
+        self._inner.send(wire.release_request(next(self._own), node, handle))
+
+    # --- notifications and interrupts --------------------------------------------------
+
+    def _send_notes(self) -> None:
+        while (note := self._notes.get()) is not None:
+            with contextlib.suppress(OSError):  # the kernel does not know the name any more
+                os.write(self._device, note)
+
+    def _watch_interrupted(self) -> None:
+        """Let go who dies; look again at who was only signalled: the kernel tells once."""
+        watched: set[int] = set()
+        while True:
+            try:
+                unique = self._interrupted.get(timeout=INTERRUPT_PERIOD if watched else None)
+            except queue.Empty:
+                unique = 0
+            if unique is None:
+                return
+            watched.add(unique)
+            watched = {each for each in watched if each in self._pending}
+            for each in list(watched):
+                self._let_go_if_leaving(each)
+
+    def _let_go_if_leaving(self, unique: int) -> None:
+        pending = self._pending.get(unique)
+        if pending is None or not should_leave(pending.pid, pending.opcode):
+            return
+        # Whoever takes the entry answers; it is put among the orphans first, so that a late
+        # answer finds it in one place or the other.
+        self._orphans[unique] = pending
+        if self._pending.pop(unique, None) is None:
+            self._orphans.pop(unique, None)
+        else:
+            self._write(wire.error_answer(unique, errno.EINTR))
+
+    # --- the device --------------------------------------------------------------------
+
+    def _write(self, *parts: memoryview | bytes) -> bool:
+        """Answer the kernel; False when it does not wait for this answer any more."""
+        try:
+            os.writev(self._device, parts)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, *_ENDED}:
+                log.warning("the kernel refused an answer: %s", error.strerror)
+            return False
+        return True
+
+    def _guarded(self, step: Callable[[memoryview], None], message: memoryview) -> bool:
+        """Carry one message; False at the end of the connection. A bug must not stop the rest."""
+        try:
+            step(message)
+        except OSError as error:
+            if error.errno in _ENDED:
+                return False
+            log.warning("a message was lost: %s", error)
+            self._fail(message)
+        except Exception:
+            log.exception("a bug in the relay")
+            self._fail(message)
+        return True
+
+    def _fail(self, message: memoryview) -> None:
+        # Requests and answers have the unique at the same place.
+        unique = int(_KEY.unpack_from(message, 8)[0])
+        self._pending.pop(unique, None)
+        self._write(wire.error_answer(unique, errno.EIO))
+
+    _init_unique = 0
+
+
+@dataclass(slots=True)
+class Payload:
+    """The bytes of a READ; `buffer` goes back to the pool."""
+
+    data: memoryview | bytes
+    buffer: bytearray | None
+
+
+class Payloads:
+    """Bytes on their way from the event loop to the relay's thread, by key."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Payload] = {}
+        self._free: list[bytearray] = []
+        self._keys = itertools.count(1)
+
+    def buffer(self, size: int) -> bytearray:
+        """A buffer of at least `size` bytes; hand it on with `put`."""
+        with contextlib.suppress(IndexError):
+            found = self._free.pop()
+            if len(found) >= size:
+                return found
+        return bytearray(max(size, 1 << 20))
+
+    def put(self, data: memoryview | bytes, buffer: bytearray) -> bytes:
+        """Leave `data` for the relay; what to answer in its place."""
+        key = next(self._keys)
+        self._waiting[key] = Payload(data, buffer)
+        return _KEY.pack(key)
+
+    def take(self, key: int) -> Payload:
+        """What was left under `key`."""
+        return self._waiting.pop(key)
+
+    def give_back(self, payload: Payload) -> None:
+        """Its buffer may be used again."""
+        if payload.buffer is not None and len(self._free) < 64:
+            self._free.append(payload.buffer)
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in pair:
+        with contextlib.suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SOCKET_BUFFER)
+    return pair

@@ -1,0 +1,126 @@
+"""The FUSE protocol's messages, as far as hubfs touches them itself. Pure.
+
+Layouts and numbers are those of the kernel's `include/uapi/linux/fuse.h`,
+little-endian machines only; Debian 12's copy of it ends before passthrough.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final, NamedTuple
+
+IN_HEADER: Final = struct.Struct("<IIQQIII4x")  # length, opcode, unique, node, uid, gid, pid
+OUT_HEADER: Final = struct.Struct("<IiQ")  # length, error, unique
+READ_IN: Final = struct.Struct("<QQI")  # handle, offset, size; more follows
+RELEASE_IN: Final = struct.Struct("<QIIQ")  # handle, flags, release flags, lock owner
+HANDLE: Final = struct.Struct("<Q")  # how the bodies of RELEASE and of OPEN's answer begin
+INTERRUPT_IN: Final = struct.Struct("<Q")  # the unique of the interrupted request
+_OPEN_OUT: Final = struct.Struct("<QIi")  # handle, flags, backing id
+_U32: Final = struct.Struct("<I")
+
+_INIT_IN_FLAGS, _INIT_IN_FLAGS2 = 12, 16
+_INIT_OUT_FLAGS, _INIT_OUT_FLAGS2, _INIT_OUT_DEPTH = 12, 32, 36
+_INIT_OUT_SIZE = 40  # up to and with max_stack_depth
+
+PARALLEL_DIROPS: Final = 1 << 18
+CACHE_SYMLINKS: Final = 1 << 23
+INIT_EXT: Final = 1 << 30
+PASSTHROUGH_2: Final = 1 << 5  # in the second word of flags
+
+KEEP_CACHE: Final = 1 << 1
+CACHE_DIR: Final = 1 << 3
+PASSTHROUGH: Final = 1 << 7
+
+# Kernels count requests up by two; nothing of theirs comes near this.
+OWN_UNIQUE: Final = 1 << 63
+
+
+class Opcode(enum.IntEnum):
+    """The requests that are looked at."""
+
+    LOOKUP = 1
+    FORGET = 2
+    OPEN = 14
+    READ = 15
+    RELEASE = 18
+    GETXATTR = 22
+    INIT = 26
+    OPENDIR = 27
+    INTERRUPT = 36
+    BATCH_FORGET = 42
+
+
+class Request(NamedTuple):
+    """The header of a request."""
+
+    opcode: int
+    unique: int
+    node: int
+    pid: int
+
+
+def request_of(message: memoryview) -> Request:
+    """Read the header of a request."""
+    _, opcode, unique, node, _, _, pid = IN_HEADER.unpack_from(message)
+    return Request(opcode, unique, node, pid)
+
+
+def error_answer(unique: int, error: int) -> bytes:
+    """The answer that fails a request with `error`, a positive errno."""
+    return OUT_HEADER.pack(OUT_HEADER.size, -error, unique)
+
+
+def data_header(unique: int, size: int) -> bytes:
+    """What goes before the `size` bytes of an answer."""
+    return OUT_HEADER.pack(OUT_HEADER.size + size, 0, unique)
+
+
+def release_request(number: int, node: int, handle: int) -> bytes:
+    """A RELEASE of our own making, for a handle that the kernel never got to see."""
+    length = IN_HEADER.size + RELEASE_IN.size
+    header = IN_HEADER.pack(length, Opcode.RELEASE, OWN_UNIQUE | number, node, 0, 0, 0)
+    return header + RELEASE_IN.pack(handle, 0, 0, 0)
+
+
+def offers_passthrough(init: memoryview) -> bool:
+    """Whether an INIT request comes from a kernel that can pass reads through."""
+    body = init[IN_HEADER.size :]
+    if len(body) < _INIT_IN_FLAGS2 + 4 or not _U32.unpack_from(body, _INIT_IN_FLAGS)[0] & INIT_EXT:
+        return False
+    return bool(_U32.unpack_from(body, _INIT_IN_FLAGS2)[0] & PASSTHROUGH_2)
+
+
+def extend_init(answer: memoryview, *, passthrough: bool, stack_depth: int) -> None:
+    """Add to INIT's answer what libfuse or pyfuse3 cannot say.
+
+    Parallel directory operations: a lookup that waits for the Hub then holds
+    up no other name of its directory. Symlinks' targets may be cached.
+    """
+    body = answer[OUT_HEADER.size :]
+    flags = _U32.unpack_from(body, _INIT_OUT_FLAGS)[0] | PARALLEL_DIROPS | CACHE_SYMLINKS
+    if passthrough and len(body) >= _INIT_OUT_SIZE:
+        flags |= INIT_EXT
+        flags2 = _U32.unpack_from(body, _INIT_OUT_FLAGS2)[0] | PASSTHROUGH_2
+        _U32.pack_into(body, _INIT_OUT_FLAGS2, flags2)
+        _U32.pack_into(body, _INIT_OUT_DEPTH, stack_depth)
+    _U32.pack_into(body, _INIT_OUT_FLAGS, flags)
+
+
+def handle_of(body: memoryview) -> int:
+    """The handle at the start of a body."""
+    return int(HANDLE.unpack_from(body)[0])
+
+
+def pass_through(answer: memoryview, backing: int) -> None:
+    """Make the answer to an OPEN one by which the kernel reads the backing file itself."""
+    body = answer[OUT_HEADER.size :]
+    handle, flags, _ = _OPEN_OUT.unpack_from(body)
+    _OPEN_OUT.pack_into(body, 0, handle, flags & ~KEEP_CACHE | PASSTHROUGH, backing)
+
+
+def cache_directory(answer: memoryview) -> None:
+    """Let the kernel keep the lines of an opened directory, which never change."""
+    body = answer[OUT_HEADER.size :]
+    handle, flags, backing = _OPEN_OUT.unpack_from(body)
+    _OPEN_OUT.pack_into(body, 0, handle, flags | KEEP_CACHE | CACHE_DIR, backing)
