@@ -87,7 +87,8 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     mountpoint = prepared(settings.mountpoint)
     running = Running(os.getpid(), str(mountpoint), str(settings.cache_dir), settings.endpoint)
     with built(settings) as engine:
-        mount = Mount(engine.filesystem, engine.syncer.switched, settings, mountpoint)
+        syncer, fetcher = engine.syncer, engine.fetcher
+        mount = Mount(engine.filesystem, syncer.switched, fetcher.distrusted, settings, mountpoint)
         with mount.mounted(), registered(running):
             trio.run(_serve, engine, mount, on_ready)
 

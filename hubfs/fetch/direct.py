@@ -1,7 +1,7 @@
 """Reading without keeping: what is left when the cache's disk is full or may not be written.
 
-A few recent blocks stay in memory, since the kernel asks for a file in parts
-of 128 KiB; nothing else is remembered and nothing is verified but ranges and sizes.
+A few recent blocks stay in memory, since the kernel asks for a file in parts.
+Small contents are verified as ever; of large ones, ranges and sizes alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections import OrderedDict
 import trio
 
 from hubfs.errors import FetchFailed, FetchStopped, TransientHubError
+from hubfs.fetch.plan import WHOLE_UP_TO
+from hubfs.fetch.verification import check_whole
 from hubfs.hub.connections import Lifeline
 from hubfs.hub.content import ContentClient
 from hubfs.hub.pace import backoff
@@ -37,25 +39,30 @@ class DirectReader:
 
         Raises:
             FetchFailed: nothing came for the length of the user's patience.
+            ContentMismatch: it is small, and not what the listing promised.
             HubError: why it cannot be had.
         """
+        size = WHOLE_UP_TO if content.size <= WHOLE_UP_TO else BLOCK
         parts = []
         start = span.start
         while start < span.stop:
-            number, skip = divmod(start, BLOCK)
-            block = await self._block(content, source, number)
+            number, skip = divmod(start, size)
+            block = await self._block(
+                content, source, ByteRange(number * size, (number + 1) * size)
+            )
             parts.append(block[skip : skip + span.stop - start])
-            start = (number + 1) * BLOCK
+            start = (number + 1) * size
         return b"".join(parts)
 
-    async def _block(self, content: Content, source: Source, number: int) -> bytes:
-        key = (content.key, number)
+    async def _block(self, content: Content, source: Source, span: ByteRange) -> bytes:
+        key = (content.key, span.start)
         lock = self._locks.setdefault(key, trio.Lock())
         try:
             async with lock:
                 if key not in self._blocks:
-                    span = ByteRange(number * BLOCK, (number + 1) * BLOCK).clipped(content.size)
-                    self._blocks[key] = await self._fetch(content, source, span)
+                    self._blocks[key] = await self._fetch(
+                        content, source, span.clipped(content.size)
+                    )
                     while len(self._blocks) > MOST_BLOCKS:
                         self._blocks.popitem(last=False)
                 self._blocks.move_to_end(key)
@@ -106,9 +113,11 @@ class DirectReader:
                         low - position : high - position
                     ]
                 position += count
-            return bytes(wanted)
         finally:
             stream.close()
+        if content.size <= WHOLE_UP_TO:
+            check_whole(content, wanted)
+        return bytes(wanted)
 
     def stop(self) -> None:
         """End all requests; their readers fail."""

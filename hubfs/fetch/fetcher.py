@@ -7,6 +7,7 @@ a reader that goes away never takes a download with it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial as bind
 
@@ -23,8 +24,9 @@ from hubfs.errors import (
     TransientHubError,
 )
 from hubfs.fetch.direct import DirectReader
-from hubfs.fetch.opened import OpenContent
-from hubfs.fetch.plan import Priority
+from hubfs.fetch.opened import OpenContent, Place
+from hubfs.fetch.plan import Priority, hints_of
+from hubfs.fetch.pressure import current_pressure
 from hubfs.fetch.pull import Pull, Throttle
 from hubfs.fetch.transfer import Transfer
 from hubfs.hub.content import ContentClient
@@ -45,7 +47,11 @@ TIRED_AFTER = 5  # failures in a row after which nobody's fill is given up
 
 
 class Fetcher:
-    """Bytes on demand for everyone in this process."""
+    """Bytes on demand for everyone in this process.
+
+    `distrusted` receives the inodes of which the kernel may hold wrong pages:
+    what was served of them turned out not to be what the listing promised.
+    """
 
     def __init__(self, store: Store, client: ContentClient, settings: FetchSettings) -> None:
         self._store = store
@@ -57,6 +63,8 @@ class Fetcher:
         self._active = 0
         self._turn = 0
         self._abandoned: list[Pull] = []
+        self._led: set[str] = set()
+        self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
         self._is_stopped = False
         self._nursery: trio.Nursery | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -73,7 +81,9 @@ class Fetcher:
             task_status.started()
             while True:
                 await trio.sleep(CLAIM_EVERY_SECONDS)
+                pressure = current_pressure()
                 for each in self._transfers():
+                    each.plan.pressure = pressure
                     self._claim_if_due(each, least=1)
 
     def stop(self) -> None:
@@ -116,6 +126,13 @@ class Fetcher:
             opened.transfer.sources.append(source)
         return opened
 
+    def note_opened(self, opened: OpenContent, inode: int, following: tuple[Place, ...]) -> None:
+        """A program opened it as `inode`; loaders that do will read `following` next."""
+        opened.inodes.add(inode)
+        opened.following = following
+        if opened.is_complete and opened.content.key in self._led:
+            self._lead(opened)  # it was fetched ahead: stay ahead
+
     def release(self, opened: OpenContent) -> None:
         """One user less; the last one lets readahead end and the files close."""
         opened.users -= 1
@@ -140,8 +157,7 @@ class Fetcher:
             raise FetchStopped("hubfs is shutting down")
         transfer = self._transfer(opened)
         waited = not transfer.has(span)
-        transfer.plan.streams.note_read(span, waited=waited)
-        transfer.plan.wants_fill = self._wants_fill(transfer)
+        self._note_read(opened, transfer, span, waited=waited)
         if not waited:
             self._schedule()
             return
@@ -152,6 +168,31 @@ class Fetcher:
             await transfer.wait_for(span, self._settings.patience)
         finally:
             transfer.plan.demands.remove(span)
+
+    def _note_read(
+        self, opened: OpenContent, transfer: Transfer, span: ByteRange, *, waited: bool
+    ) -> None:
+        plan = transfer.plan
+        plan.streams.note_read(span, waited=waited)
+        if waited and not plan.hints:
+            plan.hints = hints_of(opened.source.path, span, plan.size)
+        if not plan.wants_fill and self._wants_fill(transfer):
+            plan.wants_fill = True
+            self._lead(opened)
+
+    def _lead(self, opened: OpenContent) -> None:
+        """Fetch what loaders read after `opened`, behind everything else."""
+        if self._settings.fill is Fill.AUTO:
+            for content, source in opened.following:
+                if content.key not in self._led:
+                    self._led.add(content.key)
+                    self._spawn(self._complete_quietly, content, source)
+
+    async def _complete_quietly(self, content: Content, source: Source) -> None:
+        try:
+            await self.complete(content, source)
+        except HubfsError as error:
+            log.info("%s was not fetched ahead: %s", source, error)
 
     async def read_direct(self, opened: OpenContent, span: ByteRange) -> bytes:
         """The bytes of `span` straight from the Hub, for when they cannot be kept.
@@ -197,7 +238,7 @@ class Fetcher:
 
     def _wants_fill(self, transfer: Transfer) -> bool:
         if self._settings.fill is Fill.AUTO:
-            return transfer.plan.wants_fill or transfer.plan.streams.is_earnest
+            return transfer.plan.streams.is_earnest
         return self._settings.fill is Fill.ALWAYS
 
     def _transfers(self) -> list[Transfer]:
@@ -359,6 +400,7 @@ class Fetcher:
             await trio.to_thread.run_sync(wrong.discard, limiter=self._work_limiter)
             self._open[transfer.content.key].retired.append(wrong)
             transfer.restart(self._store.partials.open(transfer.content))
+        self._doubts.send_nowait(frozenset(self._open[transfer.content.key].inodes))
         if transfer.restarts > 1:
             log.error("%s: %s, twice; it is refused", transfer.sources[0], error)
             transfer.fail(error)

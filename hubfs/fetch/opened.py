@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TypeAlias
 
 from hubfs.fetch.transfer import Transfer
 from hubfs.model.content import Content, Source
 from hubfs.store.partials import Partial
+
+Place: TypeAlias = tuple[Content, Source]
 
 
 class OpenContent:
@@ -17,6 +20,8 @@ class OpenContent:
         self.content = content
         self.source = source
         self.users = 0
+        self.inodes: set[int] = set()  # under which the kernel may keep its pages
+        self.following: tuple[Place, ...] = ()  # what loaders read after it
         self.transfer: Transfer | None = None
         self.retired: list[Partial] = []
         self._blob = blob

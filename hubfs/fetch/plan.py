@@ -37,6 +37,7 @@ class Plan:
         self.claimed = RangeSet()
         self.streams = Streams(size)
         self.demands: list[ByteRange] = []
+        self.hints: list[ByteRange] = []  # what the kind of file says will be read next
         self.wants_fill = False
         self.prefetchers = 0
         self.is_rangeless = False  # the server answers ranges with the whole file
@@ -74,7 +75,7 @@ class Plan:
         if priority is Priority.DEMAND:
             return ((self._block(span), largest) for span in self.demands)
         if priority is Priority.READAHEAD:
-            targets = self.streams.targets(self.pressure)
+            targets = self.streams.targets(self.pressure) + self.hints
             return ((each, min(largest, _piece(each))) for each in map(self._block, targets))
         if priority is Priority.FILL and self.wants_fill:
             ahead = ByteRange(self.streams.frontier // BLOCK * BLOCK, self.size)
@@ -118,3 +119,10 @@ class Plan:
 
 def _piece(target: ByteRange) -> int:
     return max(SMALLEST_PIECE, target.size // 4 // MIB * MIB)
+
+
+def hints_of(path: str, span: ByteRange, size: int) -> list[ByteRange]:
+    """What follows a read of `span` in a file called `path`: GGUF loaders try the tail first."""
+    if path.endswith(".gguf") and span.start >= max(BLOCK, size - BLOCK):
+        return [ByteRange(0, 2 * BLOCK).clipped(size)]
+    return []

@@ -29,11 +29,14 @@ class RollingHash:
             StoreDamaged: the file cannot be read.
         """
         while self.position < stop:
-            data = read_blocking(descriptor, self.position, min(STEP, stop - self.position))
-            self._sha256.update(data)
-            if self._git:
-                self._git.update(data)
-            self.position += len(data)
+            self.update(read_blocking(descriptor, self.position, min(STEP, stop - self.position)))
+
+    def update(self, data: bytes | bytearray) -> None:
+        """Take in the next bytes."""
+        self._sha256.update(data)
+        if self._git:
+            self._git.update(data)
+        self.position += len(data)
 
     def verified(self) -> str:
         """The sha256 of the whole content.
@@ -49,3 +52,14 @@ class RollingHash:
         if self._content.sha256 and sha256 != self._content.sha256:
             raise ContentMismatch(f"bytes with sha256 {sha256} came for {self._content.sha256}")
         return sha256
+
+
+def check_whole(content: Content, data: bytes | bytearray) -> None:
+    """Check bytes that were never written to a file.
+
+    Raises:
+        ContentMismatch: they are not what the listing promised.
+    """
+    rolling = RollingHash(content)
+    rolling.update(data)
+    rolling.verified()

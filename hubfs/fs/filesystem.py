@@ -27,14 +27,16 @@ from hubfs.fs.attributes import Attributes, DirectoryEntry, absent
 from hubfs.fs.inodes import SPACES, Place, place_of
 from hubfs.fs.namespace import NEGATIVE_TTL, Namespace
 from hubfs.fs.trees import Tree, Trees
-from hubfs.model.content import Source
+from hubfs.model.content import Content, Source
 from hubfs.model.ranges import ByteRange
+from hubfs.model.shards import following_shards
 from hubfs.model.tree import Entry, Listing
 from hubfs.store.catalog import Catalog, Node
 from hubfs.store.reading import read_blocking, read_nowait
 from hubfs.store.store import Space, Store
 from hubfs.sync.syncer import Key
 
+SHARDS_AHEAD = 2
 FIRST_BYTE = ByteRange(0, 1)
 
 
@@ -194,6 +196,7 @@ class Filesystem:
         listing, entry = self._entry(tree, place)
         source = Source(str(tree.repo), tree.commit, listing.path_of(entry))
         opened = self._fetcher.open(entry.content, source)
+        self._fetcher.note_opened(opened, inode, self._following(tree, listing, entry))
         try:
             if tree.record.gated and not opened.is_complete:
                 await self._fetcher.ensure(opened, FIRST_BYTE)
@@ -277,6 +280,17 @@ class Filesystem:
     def space(self) -> Space:
         """The cache's room: the tree itself takes none."""
         return self._store.space()
+
+    def _following(
+        self, tree: Tree, listing: Listing, entry: Entry
+    ) -> tuple[tuple[Content, Source], ...]:
+        names = following_shards(entry.name.decode(), SHARDS_AHEAD)
+        found = [listing.find(name.encode()) for name in names]
+        return tuple(
+            (each.content, Source(str(tree.repo), tree.commit, listing.path_of(each)))
+            for each in found
+            if each is not None and not each.is_directory
+        )
 
     # --- helpers -----------------------------------------------------------------------
 

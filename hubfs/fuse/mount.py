@@ -39,14 +39,20 @@ class Mount:
         self,
         filesystem: Filesystem,
         switched: trio.MemoryReceiveChannel[Key],
+        distrusted: trio.MemoryReceiveChannel[frozenset[int]],
         settings: Settings,
         mountpoint: Path,
     ) -> None:
-        """Show `filesystem` at `mountpoint`, and drop names as `switched` tells of them."""
+        """Show `filesystem` at `mountpoint`.
+
+        The kernel is told to forget the names that `switched` brings, and the
+        pages of the inodes that `distrusted` brings.
+        """
         self.mountpoint = mountpoint
         self._filesystem = filesystem
         self._source = settings.endpoint
         self._switched = switched
+        self._distrusted = distrusted
         self._allow_other = settings.allow_other
         self._passthrough = settings.passthrough
         self._initialized = trio.Event()
@@ -115,6 +121,7 @@ class Mount:
             if self.relay is not None:
                 self.relay.start(_terminator())
             nursery.start_soon(self._drop_switched)
+            nursery.start_soon(self._drop_distrusted)
             nursery.start_soon(self._tune_when_initialized, task_status)
             await pyfuse3.main(min_tasks=IDLE_TASKS, max_tasks=MOST_REQUESTS)
             nursery.cancel_scope.cancel()
@@ -143,6 +150,16 @@ class Mount:
             entry = self._filesystem.entry_of(key)
             if entry is not None:
                 await trio.to_thread.run_sync(_drop_entry, *entry)
+
+    async def _drop_distrusted(self) -> None:
+        async for inodes in self._distrusted:
+            for inode in inodes:
+                await trio.to_thread.run_sync(_drop_pages, inode)
+
+
+def _drop_pages(inode: int) -> None:
+    with contextlib.suppress(OSError):  # the kernel does not know the inode
+        pyfuse3.invalidate_inode(inode)
 
 
 def _terminator() -> Callable[[], None]:
