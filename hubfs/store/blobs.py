@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hubfs.errors import StoreDamaged
+from hubfs.errors import StoreDamaged, StoreFull
 from hubfs.model.content import Content
 from hubfs.store.files import make_private_directory, sync_directory, writing
 from hubfs.store.index import Index, Transaction
 from hubfs.store.records import BlobRecord, pack, unpack
+
+_SHA256_RE = re.compile(r"[0-9a-f]{64}")
 
 
 class Blobs:
@@ -47,18 +51,19 @@ class Blobs:
         """A descriptor of the blob of `content` to read from; None if it is not here.
 
         A blob that was removed or cut behind our back is forgotten, so that it
-        will be fetched again. The caller closes the descriptor.
+        will be fetched again; one that a crash left unrecorded is adopted. The
+        caller closes the descriptor.
 
         Raises:
             StoreDamaged: it is here but cannot be opened.
         """
-        sha256 = self.find(content)
+        sha256 = self.find(content) or self._find_unrecorded(content)
         if sha256 is None:
             return None
         try:
             descriptor = os.open(self.path(sha256), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            self.forget(sha256)
+            self._try_to_forget(sha256)
             return None
         except OSError as error:
             reason = f"cannot open blob {sha256}: {error.strerror}"
@@ -66,8 +71,18 @@ class Blobs:
         if os.fstat(descriptor).st_size == content.size:
             return descriptor
         os.close(descriptor)
-        self.forget(sha256)
+        self._try_to_forget(sha256)
         return None
+
+    def _find_unrecorded(self, content: Content) -> str | None:
+        with contextlib.suppress(StoreFull):
+            return content.sha256 if self.recover(content) else None
+        return None
+
+    def _try_to_forget(self, sha256: str) -> None:
+        # A full disk must not turn a missing blob into an error: it is not here either way.
+        with contextlib.suppress(StoreFull):
+            self.forget(sha256)
 
     def admit(self, descriptor: int, path: Path, sha256: str, content: Content) -> None:
         """Make the verified file at `path` the blob `sha256`; `content` is found there from now on.
@@ -82,23 +97,33 @@ class Blobs:
         with writing(target):
             os.fchmod(descriptor, 0o444)
             os.fsync(descriptor)
-            make_private_directory(target.parent)
+            if not target.parent.is_dir():
+                make_private_directory(target.parent)
+                sync_directory(self._root)
             path.rename(target)
             sync_directory(target.parent)
         self.record(sha256, content)
 
     def record(self, sha256: str, content: Content) -> None:
         """Tell the index that the blob `sha256` is in place and holds `content`."""
-        digest = bytes.fromhex(sha256)
-        record = pack(BlobRecord(content.size, time.time()))
+        self.record_all([(sha256, content)])
+
+    def record_all(self, found: Sequence[tuple[str, Content]]) -> None:
+        """Do `record` for many blobs in one transaction."""
+        now = time.time()
 
         def change(txn: Transaction) -> None:
-            txn.put(digest, record, db=self._index.table("blobs"))
-            if content.git_oid:
-                txn.put(bytes.fromhex(content.git_oid), digest, db=self._index.table("oids"))
-            txn.delete(content.key.encode(), db=self._index.table("partials"))
+            for sha256, content in found:
+                self._record(txn, bytes.fromhex(sha256), content, now)
 
         self._index.write(change)
+
+    def _record(self, txn: Transaction, digest: bytes, content: Content, now: float) -> None:
+        record = pack(BlobRecord(content.size, now))
+        txn.put(digest, record, db=self._index.table("blobs"))
+        if content.git_oid:
+            txn.put(bytes.fromhex(content.git_oid), digest, db=self._index.table("oids"))
+        txn.delete(content.key.encode(), db=self._index.table("partials"))
 
     def recover(self, content: Content) -> bool:
         """Adopt a blob that a crash left in place between its rename and its record."""
@@ -120,9 +145,9 @@ class Blobs:
 
     def walk(self) -> Iterator[tuple[str, int]]:
         """(sha256, size) of every blob file on disk, whatever the index says."""
-        for shard in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
+        for shard in sorted(self._root.glob("[0-9a-f][0-9a-f]/")):
             for path in sorted(shard.iterdir()):
-                if len(path.name) == 64 and path.is_file():
+                if _SHA256_RE.fullmatch(path.name) and path == self.path(path.name):
                     yield path.name, path.stat().st_size
 
     def usage(self) -> tuple[int, int]:

@@ -81,11 +81,11 @@ class Catalog:
 
     def orgs(self, kind: RepoKind) -> list[str]:
         """The organisations that have a known repo, in name order."""
-        return [org for org, is_org in self._tops(kind) if is_org]
+        return sorted(org for org, is_org in self._tops("repos", kind) if is_org)
 
     def bare(self, kind: RepoKind) -> list[str]:
         """The known repos whose canonical name has no organisation."""
-        return [name for name, is_org in self._tops(kind) if not is_org]
+        return [name for name, is_org in self._tops("repos", kind) if not is_org]
 
     def has_org(self, kind: RepoKind, name: str) -> bool:
         """Whether `name` is an organisation with a known repo."""
@@ -93,10 +93,10 @@ class Catalog:
         with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
             return bool(cursor.set_range(prefix)) and cursor.key().startswith(prefix)
 
-    def _tops(self, kind: RepoKind) -> Iterator[tuple[str, bool]]:
+    def _tops(self, table: str, kind: RepoKind) -> Iterator[tuple[str, bool]]:
         """What stands before the first slash of known names; one seek each, however many repos."""
         prefix = self._key(kind, "")
-        with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
+        with self._index.read() as txn, txn.cursor(db=self._table(table)) as cursor:
             at = prefix
             while cursor.set_range(at) and cursor.key().startswith(prefix):
                 top, slash, _ = cursor.key()[len(prefix) :].decode().partition("/")
@@ -110,8 +110,9 @@ class Catalog:
 
     def aliases(self, kind: RepoKind, org: str) -> list[str]:
         """The names, without the organisation, of the aliases in `org`; of bare ones for ""."""
-        names = self._names("aliases", self._key(kind, f"{org}/" if org else ""))
-        return [name for name in names if "/" not in name]
+        if not org:
+            return [name for name, is_org in self._tops("aliases", kind) if not is_org]
+        return list(self._names("aliases", self._key(kind, f"{org}/")))
 
     def _names(self, table: str, prefix: bytes) -> Iterator[str]:
         with self._index.read() as txn, txn.cursor(db=self._table(table)) as cursor:
@@ -150,16 +151,24 @@ class Catalog:
     def put_snapshot(
         self, repo: RepoId, commit: str, builder: TreeBuilder, mtime: float
     ) -> SnapshotRecord:
-        """Store the tree of `commit` whole, in one transaction. Empties `builder`."""
+        """Store the tree of `commit` whole, in one transaction. Empties `builder`.
+
+        The tree of a commit never changes: one that is stored already is kept,
+        since its inodes may be in use.
+        """
+        key = self._ref_key(repo, commit)
         packed = [(listing.first, listing.pack()) for listing in builder.listings()]
 
         def change(txn: Transaction) -> SnapshotRecord:
+            known = txn.get(key, db=self._table("snapshots"))
+            if known:
+                return unpack(SnapshotRecord, known)
             node = Node("snapshot", repo.kind.value, repo.name, "", commit)
             number = self._number(txn, node)
             stats = builder.stats
             record = SnapshotRecord(number, stats.files, stats.size, mtime, len(packed))
             self._put_listings(txn, number, packed)
-            txn.put(self._ref_key(repo, commit), pack(record), db=self._table("snapshots"))
+            txn.put(key, pack(record), db=self._table("snapshots"))
             return record
 
         return self._index.write(change)
@@ -180,7 +189,8 @@ class Catalog:
             found = found or (cursor.prev() if at_or_after else cursor.last())
             if not found or _LISTING_KEY.unpack(cursor.key())[0] != number:
                 return None
-            return Listing.unpack(cursor.value())
+            listing = Listing.unpack(cursor.value())
+        return listing if ordinal < listing.first + max(1, len(listing)) else None
 
     # --- numbers -----------------------------------------------------------------------
 
@@ -188,7 +198,8 @@ class Catalog:
         """What `number` was given to."""
         with self._index.read() as txn:
             found = txn.get(_NUMBER.pack(number), db=self._table("nodes"))
-        return Node(*json.loads(found)[1:]) if found else None
+        scope, *node = json.loads(found) if found else [""]
+        return Node(*node) if scope == self._scope else None
 
     def find_number(self, node: Node) -> int | None:
         """The number of `node`, if it has one."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hubfs.errors import StoreDamaged, StoreFull
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 @contextlib.contextmanager
@@ -25,7 +25,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = f"cannot write {path}: {os.strerror(error.errno or errno.EIO)}"
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise StoreFull(reason) from error
         raise StoreDamaged(reason) from error
 
@@ -37,7 +37,9 @@ def make_private_directory(path: Path) -> None:
         StoreFull: it cannot be made.
     """
     with writing(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in [*reversed(path.parents), path]:
+            if not each.is_dir():
+                each.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_directory(path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import lmdb
 
 from hubfs.errors import IndexCorrupt, IndexTooNew, StoreError, StoreFull
+from hubfs.store.files import NO_ROOM, make_private_directory, writing
 
 SCHEMA_VERSION: Final = 1
 TABLES: Final = (
@@ -34,6 +35,13 @@ TABLES: Final = (
     "partials",  # content key -> PartialRecord
 )
 INITIAL_MAP_SIZE: Final = 1 << 30
+_MAX_READERS: Final = 1024
+_LOCK_FILE_SIZE: Final = 64 * _MAX_READERS + 4096  # LMDB's slots, and what stands before them
+_UPGRADE: Final = "upgrade hubfs, or choose another directory with --cache-dir"
+
+# LMDB reports a short write, which is how a disk becomes full, as EIO.
+_REFUSALS: Final = tuple(os.strerror(code) for code in {*NO_ROOM, errno.EIO})
+_CORRUPT: Final = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError)
 
 T = TypeVar("T")
 Transaction: TypeAlias = Any  # lmdb ships no types
@@ -55,15 +63,18 @@ class Index:
         self._gate = _Gate()
         self._environment = _open_environment(path, map_size)
         try:
-            self._tables = self._open_tables()
+            # The schema first: what is newer must be left as it is.
+            self._tables = self._open_tables(TABLES[:1])
             self._check_schema()
+            _lengthen(path / "data.mdb", self._map_size())
+            self._tables = self._open_tables(TABLES)
         except BaseException:
             self._environment.close()
             raise
 
-    def _open_tables(self) -> dict[str, Table]:
+    def _open_tables(self, names: tuple[str, ...]) -> dict[str, Table]:
         with _translated(self._path):
-            return {name: self._environment.open_db(name.encode()) for name in TABLES}
+            return {name: self._environment.open_db(name.encode()) for name in names}
 
     def _check_schema(self) -> None:
         meta = self.table("meta")
@@ -77,7 +88,7 @@ class Index:
             raise IndexTooNew(
                 f"the index in {self._path} has schema {int(found)},"
                 f" this hubfs reads up to {SCHEMA_VERSION}",
-                hint="upgrade hubfs, or choose another directory with --cache-dir",
+                hint=_UPGRADE,
             )
 
     def table(self, name: str) -> Table:
@@ -86,7 +97,11 @@ class Index:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
-        """A consistent view. Keep it short: pages it sees cannot be reused meanwhile."""
+        """A consistent view. Keep it short: pages it sees cannot be reused meanwhile.
+
+        A thread must neither read nor write again inside it: a map that has to
+        grow waits for it to end.
+        """
         with self._gate.shared(), _translated(self._path), self._environment.begin() as txn:
             yield txn
 
@@ -97,20 +112,39 @@ class Index:
         have no effect but on its transaction. If it raises, nothing is stored.
 
         Raises:
-            StoreFull: the disk has no room.
+            StoreFull: the disk has no room. The index is as it was, and may be used.
         """
         while True:
+            size = self._map_size()
             try:
-                with self._gate.shared(), _translated(self._path):
-                    with self._environment.begin(write=True) as txn:
-                        return change(txn)
+                return self._attempt(change)
             except lmdb.MapFullError:
-                self._grow()
+                self._grow(size * 2)
 
-    def _grow(self) -> None:
+    def _attempt(self, change: Callable[[Transaction], T]) -> T:
+        with self._gate.shared(), _translated(self._path):
+            txn = self._environment.begin(write=True)
+            try:
+                result = change(txn)
+                txn.commit()
+            except BaseException:
+                # py-lmdb aborts only when it sees no reader inside a call: several busy
+                # ones could keep it, and all writers, waiting for ever.
+                with self._gate.barred():
+                    txn.abort()
+                raise
+            return result
+
+    def _map_size(self) -> int:
+        with self._gate.shared(), _translated(self._path):
+            return int(self._environment.info()["map_size"])
+
+    def _grow(self, size: int) -> None:
         # mdb_env_set_mapsize is only allowed while this process has no transaction.
-        with self._gate.exclusive():
-            self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
+        with self._gate.exclusive(), _translated(self._path):
+            if size > self._environment.info()["map_size"]:
+                _lengthen(self._path / "data.mdb", size)
+                self._environment.set_mapsize(size)
 
     def close(self) -> None:
         """Close it; no transaction may be open or begin afterwards."""
@@ -119,23 +153,53 @@ class Index:
 
 
 def _open_environment(path: Path, map_size: int) -> Any:  # noqa: ANN401 - lmdb ships no types
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_directory(path)
     data = path / "data.mdb"
     size = data.stat().st_size if data.exists() else 0
+    if (path / "suspect").exists():
+        raise IndexCorrupt(f"the index in {path} was found to be damaged when it was last used")
+    _reserve_lock_file(path / "lock.mdb")
     with _translated(path):
         environment = lmdb.open(
             str(path),
-            map_size=max(map_size, 2 * size),
+            map_size=max(map_size, size),
             max_dbs=len(TABLES) + 8,
-            max_readers=1024,
+            max_readers=_MAX_READERS,
             mode=0o600,
         )
+    try:
+        _check_length(data, environment)
+    except BaseException:
+        environment.close()
+        raise
+    return environment
+
+
+def _reserve_lock_file(path: Path) -> None:
+    # LMDB maps it for writing: on a full disk a page it lacks would be SIGBUS, not an error.
+    with writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _LOCK_FILE_SIZE)
+        finally:
+            os.close(descriptor)
+
+
+def _check_length(data: Path, environment: Any) -> None:  # noqa: ANN401 - lmdb ships no types
     # LMDB maps the file: reading a page that a truncated file lacks would be SIGBUS, not an error.
     needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if data.stat().st_size < needed:
-        environment.close()
-        raise IndexCorrupt(f"the index in {path} is cut short: {size} of {needed} bytes are there")
-    return environment
+    size = data.stat().st_size
+    if size < needed:
+        raise IndexCorrupt(f"the index in {data} is cut short: {size} of {needed} bytes are there")
+
+
+def _lengthen(data: Path, size: int) -> None:
+    # Pages freed in the transaction that took them are never written, even at the end of the
+    # file. So that a short file always means a cut one, it is as long as its map; the end is
+    # sparse and takes no room.
+    with writing(data):
+        if data.stat().st_size < size:
+            os.truncate(data, size)
 
 
 @contextlib.contextmanager
@@ -144,10 +208,14 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except lmdb.MapFullError:
         raise
-    except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
+    except _CORRUPT as error:
+        with contextlib.suppress(OSError):
+            (path / "suspect").touch()  # the next one to open it makes a new one
         raise IndexCorrupt(f"the index in {path} cannot be read: {error}") from error
+    except lmdb.VersionMismatchError as error:
+        raise IndexTooNew(f"the index in {path} is of a newer LMDB", hint=_UPGRADE) from error
     except lmdb.Error as error:
-        if os.strerror(errno.ENOSPC) in str(error):
+        if any(refusal in str(error) for refusal in _REFUSALS):
             raise StoreFull(f"the index in {path} cannot be written: {error}") from error
         raise StoreError(f"the index in {path} failed: {error}") from error
 
@@ -175,16 +243,31 @@ class _Gate:
                     self._changed.notify_all()
 
     @contextlib.contextmanager
+    def barred(self) -> Iterator[None]:
+        """Let nobody new in meanwhile; for one who is inside."""
+        with self._changed:
+            was_open, self._closed = not self._closed, True
+        try:
+            yield
+        finally:
+            if was_open:
+                self._open()
+
+    def _open(self) -> None:
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
         with self._changed:
             while self._closed:
                 self._changed.wait()
             self._closed = True
-            while self._inside:
-                self._changed.wait()
         try:
+            with self._changed:
+                while self._inside:
+                    self._changed.wait()
             yield
         finally:
-            with self._changed:
-                self._closed = False
-                self._changed.notify_all()
+            self._open()

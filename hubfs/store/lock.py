@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -34,7 +35,7 @@ class CacheLock:
 
         Raises:
             CacheInUse: another process has it.
-            StoreFull: the lock file cannot be written.
+            StoreFull: the lock file cannot be made or opened.
         """
         path = directory / "lock"
         with writing(path):
@@ -48,14 +49,16 @@ class CacheLock:
                 f"the cache {directory} is in use by {owner or 'another process'}",
                 hint="unmount that one first, or choose another directory with --cache-dir",
             ) from None
-        owner = Owner(os.getpid(), mountpoint, time.time())
-        with writing(path):
+        note = json.dumps(asdict(Owner(os.getpid(), mountpoint, time.time()))).encode()
+        # The lock holds without its note, and a cache on a full disk must still be readable.
+        with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(asdict(owner)).encode(), 0)
+            os.pwrite(self._descriptor, note, 0)
 
     def release(self) -> None:
         """Let another process have the cache."""
-        os.ftruncate(self._descriptor, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
 
 

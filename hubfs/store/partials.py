@@ -1,7 +1,8 @@
-"""Files being filled: sparse, private, and resumable from what the index says they durably hold."""
+"""Files being filled: sparse, private, resumable from what the index says they durably hold."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -26,20 +27,18 @@ class Partial:
         self._index = index
         self.path = path
         self.content = content
-        with writing(path):
+        self.held = self._recorded()
+        with writing(path), contextlib.ExitStack() as undo:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             self.descriptor = os.open(path, flags, 0o600)
+            undo.callback(os.close, self.descriptor)
             os.ftruncate(self.descriptor, content.size)
-        self.held = self._recorded()
+            undo.pop_all()
 
     def _recorded(self) -> RangeSet:
         with self._index.read() as txn:
             found = txn.get(self._key, db=self._index.table("partials"))
-        return (
-            RangeSet((a, b) for a, b in unpack(PartialRecord, found).ranges)
-            if found
-            else RangeSet()
-        )
+        return RangeSet((a, b) for a, b in _ranges(found))
 
     @property
     def _key(self) -> bytes:
@@ -59,10 +58,14 @@ class Partial:
 
         Raises:
             StoreFull: the disk has no room.
+            StoreDamaged: the disk failed.
+
+        After either, what was written since the last claim is lost, though it
+        may still read well for a while: the kernel reports a lost page once.
         """
         with writing(self.path):
             os.fdatasync(self.descriptor)
-        record = PartialRecord([tuple(each) for each in held], updated_at=time.time())  # type: ignore[misc]
+        record = PartialRecord([(start, stop) for start, stop in held], updated_at=time.time())
         table = self._index.table("partials")
 
         def change(txn: Transaction) -> None:
@@ -73,7 +76,8 @@ class Partial:
     def discard(self) -> None:
         """Throw the file and its record away; the descriptor stays readable until closed."""
         self._index.write(lambda txn: txn.delete(self._key, db=self._index.table("partials")))
-        self.path.unlink(missing_ok=True)
+        with writing(self.path):
+            self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the descriptor. What was not claimed may be fetched again."""
@@ -91,11 +95,13 @@ class Partials:
     def open(self, content: Content) -> Partial:
         """The partial of `content`, new or as it was left. One caller at a time per content.
 
+        One that was removed or cut behind our back begins anew.
+
         Raises:
             StoreFull: the disk has no room.
         """
         path = self._root / content.key
-        if not path.exists():
+        if not path.exists() or path.stat().st_size != content.size:
             self._drop_record(content.key)
         return Partial(self._index, path, content)
 
@@ -103,17 +109,18 @@ class Partials:
         """How many bytes of `content` a restart would not fetch again."""
         with self._index.read() as txn:
             found = txn.get(content.key.encode(), db=self._index.table("partials"))
-        return sum(b - a for a, b in unpack(PartialRecord, found).ranges) if found else 0
+        return sum(stop - start for start, stop in _ranges(found))
 
     def clean(self) -> list[str]:
         """Drop files without a record and records without a file; return the files' names."""
         recorded = set(self._recorded())
-        present = {path.name for path in self._root.iterdir()}
-        for key in recorded - present:
-            self._drop_record(key)
+        present = {path.name for path in self._root.iterdir() if path.is_file()}
         orphans = sorted(present - recorded)
         for name in orphans:
-            (self._root / name).unlink(missing_ok=True)
+            with writing(self._root / name):
+                (self._root / name).unlink(missing_ok=True)
+        for key in recorded - present:
+            self._drop_record(key)
         return orphans
 
     def _recorded(self) -> Iterator[str]:
@@ -127,3 +134,7 @@ class Partials:
             known = txn.get(key.encode(), db=table)
         if known:
             self._index.write(lambda txn: txn.delete(key.encode(), db=table))
+
+
+def _ranges(found: bytes | None) -> list[tuple[int, int]]:
+    return unpack(PartialRecord, found).ranges if found else []

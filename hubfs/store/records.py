@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class PartialRecord:
 
 
 class _Record(Protocol):
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 R = TypeVar("R", bound=_Record)
@@ -63,11 +63,11 @@ R = TypeVar("R", bound=_Record)
 
 def pack(record: _Record) -> bytes:
     """The stored form of a record."""
-    return json.dumps(asdict(record), separators=(",", ":")).encode()  # type: ignore[call-overload]
+    return json.dumps(asdict(record), separators=(",", ":")).encode()
 
 
 def unpack(kind: type[R], data: bytes) -> R:
     """Read a record; fields that a later version added are passed over."""
     values = json.loads(data)
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    known = {each.name for each in fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in known})

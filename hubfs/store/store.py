@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubfs.errors import IndexCorrupt
+from hubfs.errors import IndexCorrupt, StoreFull
 from hubfs.model.content import MIB, Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.catalog import Catalog
-from hubfs.store.files import make_private_directory
+from hubfs.store.files import make_private_directory, writing
 from hubfs.store.index import Index
 from hubfs.store.lock import CacheLock
 from hubfs.store.partials import Partials
@@ -22,6 +25,10 @@ log = logging.getLogger(__name__)
 
 # The Hub keeps plain git files below this size; larger ones are LFS and known by sha256 alone.
 _LARGEST_GIT_FILE = 16 * MIB
+
+# Set in the index once it knows every blob that was there before it.
+_KNOWS_BLOBS = b"knows-blobs"
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +55,58 @@ class Store:
             StoreFull: it cannot be written.
         """
         self.directory = directory
-        for part in ("", "blobs/sha256", "partial", "index"):
+        for part in ("blobs/sha256", "partial", "index"):
             make_private_directory(directory / part)
-        self._lock = CacheLock(directory, mountpoint)
-        try:
+        with contextlib.ExitStack() as undo:
+            self._lock = CacheLock(directory, mountpoint)
+            undo.callback(self._lock.release)
             self.index = self._open_index()
-        except BaseException:
-            self._lock.release()
-            raise
-        self.blobs = Blobs(self.index, directory / "blobs/sha256")
-        self.partials = Partials(self.index, directory / "partial")
-        if self._is_new_index:
-            self._rebuild()
-        self.partials.clean()
+            undo.callback(self.index.close)
+            self.blobs = Blobs(self.index, directory / "blobs/sha256")
+            self.partials = Partials(self.index, directory / "partial")
+            self._make_consistent()
+            undo.pop_all()
 
     def _open_index(self) -> Index:
         path = self.directory / "index"
-        self._is_new_index = not (path / "data.mdb").exists()
         try:
             return Index(path)
         except IndexCorrupt as error:
-            aside = self.directory / f"index.damaged-{int(time.time())}"
+            aside = self.directory / f"index.damaged-{time.time_ns()}"
             log.warning("%s; it is kept in %s and a new one is made from the blobs", error, aside)
-            path.rename(aside)
-            self._is_new_index = True
+            with writing(aside):
+                path.rename(aside)
             return Index(path)
+
+    def _make_consistent(self) -> None:
+        meta = self.index.table("meta")
+        with self.index.read() as txn:
+            knows_blobs = txn.get(_KNOWS_BLOBS, db=meta) is not None
+        if not knows_blobs:
+            self._rebuild()
+            self.index.write(lambda txn: txn.put(_KNOWS_BLOBS, b"yes", db=meta))
+        try:
+            self.partials.clean()
+        except StoreFull as error:
+            log.warning("what was left behind stays for now: %s", error)
 
     def _rebuild(self) -> None:
         count = 0
-        for sha256, size in self.blobs.walk():
-            self.blobs.record(sha256, Content(size, sha256=sha256))
-            if size <= _LARGEST_GIT_FILE:
-                oid = _git_oid(self.blobs.path(sha256), size)
-                self.blobs.record(sha256, Content(size, git_oid=oid))
-            count += 1
+        on_disk = self.blobs.walk()
+        while batch := list(itertools.islice(on_disk, _BATCH)):
+            self.blobs.record_all([each for blob in batch for each in self._contents_of(*blob)])
+            count += len(batch)
         if count:
             log.warning("made a new index of %d blobs in %s", count, self.directory)
+
+    def _contents_of(self, sha256: str, size: int) -> Iterator[tuple[str, Content]]:
+        yield sha256, Content(size, sha256=sha256)
+        if size > _LARGEST_GIT_FILE:
+            return
+        try:
+            yield sha256, Content(size, git_oid=_git_oid(self.blobs.path(sha256), size))
+        except OSError as error:
+            log.warning("blob %s cannot be read: %s", sha256, error.strerror)
 
     def catalog(self, endpoint: str) -> Catalog:
         """The metadata of the repos of `endpoint`; other endpoints' never mix with it."""
