@@ -7,8 +7,9 @@ asked for twice while it is on its way.
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hubfs.fetch.streams import Streams
 from hubfs.model.content import MIB
@@ -102,6 +103,29 @@ class Plan:
         if self.is_rangeless:
             return gap
         return ByteRange(gap.start, min(gap.stop, gap.start + most))
+
+    @contextlib.contextmanager
+    def demanded(self, span: ByteRange) -> Iterator[None]:
+        """Somebody waits for `span` within."""
+        self.demands.append(span)
+        try:
+            yield
+        finally:
+            self.demands.remove(span)
+
+    @contextlib.contextmanager
+    def prefetched(self) -> Iterator[None]:
+        """All of it is wanted, without hurry, within."""
+        self.prefetchers += 1
+        try:
+            yield
+        finally:
+            self.prefetchers -= 1
+
+    def note_unused(self) -> None:
+        """No program has it open: fetch nothing ahead any more."""
+        self.streams.clear()
+        self.hints = []
 
     def note_arrived(self, start: int, stop: int) -> None:
         """`[start, stop)` has been written: it is held and no longer claimed."""

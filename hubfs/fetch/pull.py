@@ -56,6 +56,7 @@ class Pull:
         self.lifeline = Lifeline()
         self.received = 0
         self.seconds = 0.0
+        self.has_begun = False
         self.ended = threading.Event()
         self._report = report
         self._take_whole = take_whole
@@ -67,6 +68,7 @@ class Pull:
             HubError: the request failed, or ended early; what was reported is written.
             StoreFull: the disk has no room.
         """
+        self.has_begun = True
         try:
             self._run(client, source, throttle)
         finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -47,7 +48,7 @@ class Transfer:
         self._failure: tuple[float, HubfsError] | None = None
         self._last_trouble: HubfsError | None = None
         self._progress_at = trio.current_time()
-        self._changed: set[tuple[ByteRange, trio.Event]] = set()
+        self._waiters: set[tuple[Callable[[], bool], trio.Event]] = set()
         self._arrivals: deque[tuple[Partial, int, int]] = deque()
         self._piece = _FIRST_PIECE
 
@@ -66,34 +67,45 @@ class Transfer:
             FetchFailed: nothing arrived for `patience` seconds.
             HubfsError: the transfer failed for good; the reason.
         """
-        event = trio.Event()
-        key = (span, event)
-        self._changed.add(key)
+        await self._wait(lambda: self.has(span), patience)
+
+    async def wait_until_admitted(self, patience: float) -> None:
+        """Wait until all of it is here and verified.
+
+        Raises: as `wait_for`.
+        """
+        await self._wait(lambda: self.is_admitted, patience)
+
+    async def _wait(self, is_met: Callable[[], bool], patience: float) -> None:
         started = trio.current_time()
-        try:
-            while not self.has(span):
-                self.raise_failure()
-                deadline = max(started, self._progress_at) + patience
-                if trio.current_time() >= deadline:
+        while not is_met():
+            self.raise_failure()
+            deadline = max(started, self._progress_at) + patience
+            if trio.current_time() >= deadline:
+                if self.failures:
                     raise FetchFailed(self._patience_text(patience)) from self._last_trouble
-                with trio.move_on_at(deadline):
-                    await event.wait()
-                if event.is_set():
-                    self._changed.discard(key)
-                    event = trio.Event()
-                    key = (span, event)
-                    self._changed.add(key)
+                started = trio.current_time()  # others were served first; nothing is wrong
+                continue
+            with trio.move_on_at(deadline):
+                await self._next_change(is_met)
+
+    async def _next_change(self, is_met: Callable[[], bool]) -> None:
+        waiter = (is_met, trio.Event())
+        self._waiters.add(waiter)
+        try:
+            await waiter[1].wait()
         finally:
-            self._changed.discard(key)
+            self._waiters.discard(waiter)
 
     def _patience_text(self, patience: float) -> str:
         reason = f": {self._last_trouble}" if self._last_trouble else ""
         return f"no byte of {self.sources[0]} came for {patience:.0f} s{reason}"
 
     def _wake(self) -> None:
+        """Wake those whose condition is met, and everyone after a failure."""
         is_over = self._failure is not None
-        for span, event in list(self._changed):
-            if is_over or self.has(span):
+        for is_met, event in list(self._waiters):
+            if is_over or is_met():
                 event.set()
 
     # --- arrivals ----------------------------------------------------------------------
@@ -142,6 +154,11 @@ class Transfer:
         """A request did what it should."""
         self.failures = 0
 
+    def add_source(self, source: Source) -> None:
+        """It can be had at `source` too."""
+        if source not in self.sources:
+            self.sources.append(source)
+
     def drop_source(self, source: Source) -> bool:
         """Never ask for it at `source` again; return whether another place is left."""
         self.sources = [each for each in self.sources if each != source] or self.sources
@@ -174,7 +191,12 @@ class Transfer:
         self.hash = RollingHash(self.content)
         self.unclaimed = 0
 
-    # --- durability --------------------------------------------------------------------
+    # --- ends --------------------------------------------------------------------------
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a thread uses its file."""
+        return bool(self.pulls) or self.is_hashing or self.is_claiming
 
     def note_admitted(self) -> None:
         """It is a blob now."""

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
 
-from hubfs.errors import FetchError, HubError, HubfsError, StoreError
+from hubfs.errors import ContentMismatch, FetchFailed, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
@@ -36,7 +36,7 @@ _MODES = {
     NodeType.SYMLINK: stat.S_IFLNK | 0o777,
 }
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_WORTH_A_LINE = (HubError, FetchError, StoreError)
+_WORTH_A_LINE = (HubError, FetchFailed, ContentMismatch, StoreError)
 
 
 def guarded(

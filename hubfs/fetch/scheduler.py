@@ -1,0 +1,179 @@
+"""Which request to make next, and what its end means: a bounded pool over all transfers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial as bind
+
+import trio
+
+from hubfs.config import FetchSettings
+from hubfs.errors import (
+    FetchStopped,
+    HubfsError,
+    LocationExpired,
+    RateLimited,
+    StoreError,
+    TransientHubError,
+)
+from hubfs.fetch.plan import Priority
+from hubfs.fetch.pull import Pull, Throttle
+from hubfs.fetch.transfer import Transfer
+from hubfs.hub.content import ContentClient
+from hubfs.model.content import Source
+from hubfs.model.ranges import ByteRange
+from hubfs.store.partials import Partial
+
+log = logging.getLogger(__name__)
+
+MOST_PER_CONTENT = 8
+RESERVED_FOR_READERS = 2
+ABANDONED_FOR = 2.0
+
+
+class Scheduler:
+    """Runs the pulls of `transfers()` in a nursery; `advance` is called as each one ends."""
+
+    def __init__(
+        self,
+        client: ContentClient,
+        settings: FetchSettings,
+        transfers: Callable[[], Iterable[Transfer]],
+        advance: Callable[[Transfer], None],
+    ) -> None:
+        self._client = client
+        self._most = settings.max_connections
+        self._throttle = Throttle(settings.limit_rate)
+        self._transfers = transfers
+        self._advance = advance
+        self._limiter = trio.CapacityLimiter(settings.max_connections)
+        self._active = 0
+        self._turn = 0
+        self._abandoned: list[Pull] = []
+        self._nursery: trio.Nursery | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Run pulls in `nursery` from now on."""
+        self._nursery = nursery
+        self._token = trio.lowlevel.current_trio_token()
+
+    def stop(self) -> None:
+        """Start no more, and wake the threads of those under way."""
+        self._nursery = None
+        for transfer in self._transfers():
+            for pull in transfer.pulls:
+                pull.lifeline.cut()
+
+    def wait_for_threads(self) -> bool:
+        """After the nursery is gone: whether all threads have ended, or do soon."""
+        return all(pull.ended.wait(ABANDONED_FOR) for pull in self._abandoned)
+
+    # --- choosing ----------------------------------------------------------------------
+
+    def schedule(self) -> None:
+        """Start requests while there are connections, the most urgent first, files in turn."""
+        while self._active < self._most and self._nursery is not None:
+            chosen = self._choose()
+            if chosen is None:
+                return
+            transfer, claim = chosen
+            pull = self._pull(transfer, claim)
+            self._active += 1
+            transfer.pulls.add(pull)
+            self._nursery.start_soon(self._run, transfer, pull, transfer.sources[0])
+
+    def _choose(self) -> tuple[Transfer, ByteRange] | None:
+        now = trio.current_time()
+        ready = [each for each in self._transfers() if self._may_ask(each, now)]
+        self._turn += 1
+        free = self._most - self._active
+        for priority in Priority:
+            if priority >= Priority.FILL and free <= min(RESERVED_FOR_READERS, self._most - 1):
+                return None
+            for at in range(len(ready)):
+                transfer = ready[(at + self._turn) % len(ready)]
+                claim = transfer.plan.claim_next(priority, transfer.largest_piece)
+                if claim is not None:
+                    return transfer, claim
+        return None
+
+    def _may_ask(self, transfer: Transfer, now: float) -> bool:
+        is_busy = len(transfer.pulls) >= MOST_PER_CONTENT
+        return not is_busy and not transfer.is_admitted and not transfer.is_paused(now)
+
+    # --- one pull ----------------------------------------------------------------------
+
+    def _pull(self, transfer: Transfer, claim: ByteRange) -> Pull:
+        partial = transfer.partial
+        report = bind(self._report, transfer, partial)
+        return Pull(partial, claim, report, bind(_may_take_whole, transfer))
+
+    async def _run(self, transfer: Transfer, pull: Pull, source: Source) -> None:
+        error: HubfsError | None = None
+        try:
+            await trio.to_thread.run_sync(
+                pull.run,
+                self._client,
+                source,
+                self._throttle,
+                abandon_on_cancel=True,
+                limiter=self._limiter,
+            )
+        except HubfsError as raised:
+            error = raised
+        except trio.Cancelled:
+            self._abandoned += [pull] if pull.has_begun else []
+            raise
+        finally:
+            self._active -= 1
+            transfer.pulls.discard(pull)
+            transfer.take_arrivals()
+            transfer.plan.release(pull.claim)
+        transfer.note_rate(pull)
+        self._judge(transfer, source, error, made_progress=pull.received > 0)
+        self._advance(transfer)
+
+    def _report(self, transfer: Transfer, partial: Partial, start: int, stop: int) -> None:
+        """Tell the event loop what a pull has written. Called in its thread."""
+        transfer.note_arrival(partial, start, stop)
+        assert self._token is not None  # noqa: S101 - pulls run after `start`
+        try:
+            self._token.run_sync_soon(transfer.take_arrivals, idempotent=True)
+        except trio.RunFinishedError:
+            raise FetchStopped("hubfs is shutting down") from None
+
+    # --- what an end means -------------------------------------------------------------
+
+    def _judge(
+        self, transfer: Transfer, source: Source, error: HubfsError | None, *, made_progress: bool
+    ) -> None:
+        if error is None or made_progress:
+            transfer.note_success()
+        if error is None:
+            return
+        if isinstance(error, TransientHubError):
+            self._try_later(transfer, error)
+        elif isinstance(error, StoreError) or not transfer.drop_source(source):
+            log.warning("%s cannot be read: %s", source, error)
+            transfer.fail(error)
+
+    def _try_later(self, transfer: Transfer, error: TransientHubError) -> None:
+        pause = error.retry_after if isinstance(error, RateLimited) else None
+        if isinstance(error, LocationExpired) and transfer.failures == 0:
+            pause = 0.0
+        wait = transfer.note_trouble(error, pause)
+        if self._nursery is not None:
+            self._nursery.start_soon(self._resume_after, wait)
+
+    async def _resume_after(self, wait: float) -> None:
+        await trio.sleep(wait)
+        self.schedule()
+
+
+def _may_take_whole(transfer: Transfer) -> bool:
+    """Whether a pull may take the whole file; called from threads, one wins."""
+    is_first = not transfer.plan.is_rangeless
+    transfer.plan.is_rangeless = True
+    return is_first or len(transfer.pulls) <= 1

@@ -1,0 +1,136 @@
+"""From bytes that arrived to a blob: hashing in order, claims that survive a crash, admission."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial as bind
+
+import trio
+
+from hubfs.errors import ContentMismatch, StoreError
+from hubfs.fetch.transfer import Transfer
+from hubfs.model.content import MIB
+from hubfs.store.partials import Partial
+from hubfs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+CLAIM_EVERY = 128 * MIB
+HASH_STEP = 64 * MIB
+_HASH_AHEAD = 16 * MIB
+
+
+class Settler:
+    """Works on transfers in a nursery, in threads; `advance` is called as each piece ends."""
+
+    def __init__(
+        self,
+        store: Store,
+        advance: Callable[[Transfer], None],
+        on_wrong: Callable[[Transfer, Partial], None],
+    ) -> None:
+        """Tell `on_wrong` of a transfer whose bytes, in that file, are not what they should be."""
+        self._store = store
+        self._advance = advance
+        self._on_wrong = on_wrong
+        self._limiter = trio.CapacityLimiter(2)
+        self._nursery: trio.Nursery | None = None
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Work in `nursery` from now on."""
+        self._nursery = nursery
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        self._nursery = None
+
+    # --- hashing and admission ---------------------------------------------------------
+
+    def hash_if_due(self, transfer: Transfer) -> None:
+        """Hash what has arrived in order, if all of the content is wanted."""
+        plan = transfer.plan
+        ahead = plan.held.contiguous_stop(0) - transfer.hash.position
+        is_due = plan.is_complete or (plan.wants_rest and ahead >= _HASH_AHEAD)
+        is_busy = transfer.is_hashing or transfer.is_admitted or transfer.has_failed
+        if is_due and not is_busy and self._nursery is not None:
+            transfer.is_hashing = True
+            self._nursery.start_soon(self._hash, transfer)
+
+    async def _hash(self, transfer: Transfer) -> None:
+        try:
+            await self._hash_step(transfer)
+        except ContentMismatch as error:
+            await self._start_over(transfer, error)
+        except StoreError as error:
+            log.warning("%s cannot be kept: %s", transfer.sources[0], error)
+            transfer.fail(error)
+        finally:
+            transfer.is_hashing = False
+        self._advance(transfer)
+
+    async def _hash_step(self, transfer: Transfer) -> None:
+        rolling = transfer.hash
+        stop = min(transfer.plan.held.contiguous_stop(0), rolling.position + HASH_STEP)
+        step = bind(rolling.advance, transfer.partial.descriptor, stop)
+        await trio.to_thread.run_sync(step, limiter=self._limiter)
+        if rolling.position == transfer.content.size:
+            await self._admit(transfer, rolling.verified())
+
+    async def _admit(self, transfer: Transfer, sha256: str) -> None:
+        partial = transfer.partial
+        admit = bind(
+            self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
+        )
+        async with transfer.disk:
+            await trio.to_thread.run_sync(admit, limiter=self._limiter)
+            transfer.note_admitted()
+        log.info("%s is here and verified, %d bytes", transfer.sources[0], transfer.content.size)
+
+    async def _start_over(self, transfer: Transfer, error: ContentMismatch) -> None:
+        """Fetch it again from scratch, once; then tell the readers."""
+        wrong = transfer.partial
+        async with transfer.disk:
+            await trio.to_thread.run_sync(wrong.discard, limiter=self._limiter)
+            transfer.restart(self._store.partials.open(transfer.content))
+        self._on_wrong(transfer, wrong)
+        if transfer.restarts > 1:
+            log.error("%s: %s, twice; it is refused", transfer.sources[0], error)
+            transfer.fail(error)
+        else:
+            log.warning("%s: %s; fetching it again", transfer.sources[0], error)
+
+    # --- claims ------------------------------------------------------------------------
+
+    def claim_if_due(self, transfer: Transfer, least: int = CLAIM_EVERY) -> None:
+        """Make what arrived survive a crash, if at least `least` bytes have not yet."""
+        is_due = transfer.unclaimed >= least and not transfer.is_claiming
+        if is_due and not transfer.is_admitted and self._nursery is not None:
+            transfer.is_claiming = True
+            self._nursery.start_soon(self._claim, transfer)
+
+    async def _claim(self, transfer: Transfer) -> None:
+        try:
+            async with transfer.disk:
+                if not transfer.is_admitted:
+                    claim = self._claim_of(transfer)
+                    await trio.to_thread.run_sync(claim, limiter=self._limiter)
+        except StoreError as error:
+            log.warning("progress is not recorded: %s", error)
+        finally:
+            transfer.is_claiming = False
+        self._advance(transfer)
+
+    def _claim_of(self, transfer: Transfer) -> Callable[[], None]:
+        # What arrives from here on is not part of it, and counts towards the next.
+        transfer.unclaimed = 0
+        return bind(transfer.partial.claim, transfer.plan.held.copy())
+
+    def claim_now(self, transfer: Transfer) -> None:
+        """The same, blocking: for the end, when no task runs any more."""
+        if transfer.is_admitted or not transfer.unclaimed:
+            return
+        try:
+            self._claim_of(transfer)()
+        except StoreError as error:
+            log.warning("progress is not recorded: %s", error)
