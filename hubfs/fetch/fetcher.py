@@ -148,7 +148,9 @@ class Fetcher:
         """
         if opened.is_complete:
             return
-        transfer = self._transfer(opened)
+        transfer = opened.transfer or await self._begin(opened)
+        if transfer is None:
+            return
         waited = not transfer.has(span)
         self._note_read(opened, transfer, span, waited=waited)
         if not waited:
@@ -173,8 +175,9 @@ class Fetcher:
         """
         opened = self.open(content, source)
         try:
-            if not opened.is_complete:
-                await self._complete(self._transfer(opened))
+            transfer = opened.transfer or await self._begin(opened)
+            if transfer is not None and not opened.is_complete:
+                await self._complete(transfer)
         finally:
             self.release(opened)
 
@@ -184,14 +187,26 @@ class Fetcher:
             self._scheduler.schedule()
             await transfer.wait_until_admitted(self._settings.patience)
 
-    def _transfer(self, opened: OpenContent) -> Transfer:
+    async def _begin(self, opened: OpenContent) -> Transfer | None:
+        """The transfer of `opened`, begun or resumed; None if its blob is here after all."""
+        async with opened.opening:
+            if opened.transfer is None and not opened.is_complete:
+                # A cancelled reader must not leave a file open that nobody knows of.
+                with trio.CancelScope(shield=True):
+                    found = await trio.to_thread.run_sync(self._open_file, opened.content)
+                if isinstance(found, Partial):
+                    opened.transfer = Transfer(opened.content, found, opened.source)
+                    self._settler.hash_if_due(opened.transfer)
+                else:
+                    opened.adopt(found)
         if self._is_stopped:
             raise FetchStopped("hubfs is shutting down")
-        if opened.transfer is None:
-            partial = self._store.partials.open(opened.content)
-            opened.transfer = Transfer(opened.content, partial, opened.source)
-            self._settler.hash_if_due(opened.transfer)
         return opened.transfer
+
+    def _open_file(self, content: Content) -> Partial | int | None:
+        if self._store.blobs.recover(content):
+            return self._store.blobs.open(content)
+        return self._store.partials.open(content)
 
     # --- reading ahead -----------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TypeAlias
 
+import trio
+
 from hubfs.fetch.transfer import Transfer
 from hubfs.model.content import Content, Source
 from hubfs.store.partials import Partial
@@ -24,6 +26,11 @@ class OpenContent:
         self.following: tuple[Place, ...] = ()  # what loaders read after it
         self.transfer: Transfer | None = None
         self.retired: list[Partial] = []
+        self.opening = trio.Lock()
+        self._blob = blob
+
+    def adopt(self, blob: int | None) -> None:
+        """Own the descriptor of a blob that was found after all."""
         self._blob = blob
 
     @property

@@ -13,6 +13,7 @@ from hubfs.errors import StoreDamaged, StoreFull
 from hubfs.model.content import Content
 from hubfs.store.files import make_private_directory, sync_directory, writing
 from hubfs.store.index import Index, Transaction
+from hubfs.store.partials import forget_partial
 from hubfs.store.records import BlobRecord, pack, unpack
 
 _SHA256_RE = re.compile(r"[0-9a-f]{64}")
@@ -123,7 +124,7 @@ class Blobs:
         txn.put(digest, record, db=self._index.table("blobs"))
         if content.git_oid:
             txn.put(bytes.fromhex(content.git_oid), digest, db=self._index.table("oids"))
-        txn.delete(content.key.encode(), db=self._index.table("partials"))
+        forget_partial(self._index, txn, content)
 
     def recover(self, content: Content) -> bool:
         """Adopt a blob that a crash left in place between its rename and its record."""

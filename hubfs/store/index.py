@@ -33,6 +33,7 @@ TABLES: Final = (
     "blobs",  # sha256 -> BlobRecord
     "oids",  # git oid -> sha256
     "partials",  # content key -> PartialRecord
+    "checksums",  # content key, number of a MiB -> CRC32C of it and of those that follow
 )
 INITIAL_MAP_SIZE: Final = 1 << 30
 _MAX_READERS: Final = 1024

@@ -28,7 +28,7 @@ class Owner:
 
 
 class CacheLock:
-    """The held lock of a cache directory."""
+    """The held lock of a cache directory; `was_left_behind` if its last owner did not end well."""
 
     def __init__(self, directory: Path, mountpoint: str = "") -> None:
         """Take the lock, and write down who did.
@@ -49,6 +49,8 @@ class CacheLock:
                 f"the cache {directory} is in use by {owner or 'another process'}",
                 hint="unmount that one first, or choose another directory with --cache-dir",
             ) from None
+        # A clean end empties the file.
+        self.was_left_behind = os.fstat(self._descriptor).st_size > 0
         note = json.dumps(asdict(Owner(os.getpid(), mountpoint, time.time()))).encode()
         # The lock holds without its note, and a cache on a full disk must still be readable.
         with contextlib.suppress(OSError):
@@ -56,10 +58,12 @@ class CacheLock:
             os.pwrite(self._descriptor, note, 0)
 
     def release(self) -> None:
-        """Let another process have the cache."""
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+        """Let another process have the cache; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
 
 
 def find_owner(directory: Path) -> Owner | None:

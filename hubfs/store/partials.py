@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
+from hubfs.store.checksums import Checksums
 from hubfs.store.files import write_all, writing
 from hubfs.store.index import Index, Transaction
 from hubfs.store.records import PartialRecord, pack, unpack
+
+log = logging.getLogger(__name__)
 
 
 class Partial:
@@ -27,18 +32,31 @@ class Partial:
         self._index = index
         self.path = path
         self.content = content
-        self.held = self._recorded()
         with writing(path), contextlib.ExitStack() as undo:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             self.descriptor = os.open(path, flags, 0o600)
             undo.callback(os.close, self.descriptor)
             os.ftruncate(self.descriptor, content.size)
+            self._checksums = Checksums(index, content.key, content.size)
+            self.held = self._recorded()
             undo.pop_all()
 
     def _recorded(self) -> RangeSet:
         with self._index.read() as txn:
             found = txn.get(self._key, db=self._index.table("partials"))
-        return RangeSet((a, b) for a, b in _ranges(found))
+        record = unpack(PartialRecord, found) if found else PartialRecord()
+        held = RangeSet((start, stop) for start, stop in record.ranges)
+        if record.is_suspect:
+            return self._checked(held)
+        self._checksums.load()
+        return held
+
+    def _checked(self, held: RangeSet) -> RangeSet:
+        good = self._checksums.verified(self.descriptor, held)
+        lost = held.total - good.total
+        log.warning("checked %s after an unclean end: %d bytes lost", self.content.key, lost)
+        self._record(good, [])
+        return good
 
     @property
     def _key(self) -> bytes:
@@ -65,17 +83,23 @@ class Partial:
         """
         with writing(self.path):
             os.fdatasync(self.descriptor)
+        sums = self._checksums.sums_of(self.descriptor, held)
+        self._record(held, sums)
+        self._checksums.note_put(sums)
+
+    def _record(self, held: RangeSet, sums: list[tuple[bytes, bytes]]) -> None:
         record = PartialRecord([(start, stop) for start, stop in held], updated_at=time.time())
         table = self._index.table("partials")
 
         def change(txn: Transaction) -> None:
             txn.put(self._key, pack(record), db=table)
+            self._checksums.put(txn, sums)
 
         self._index.write(change)
 
     def discard(self) -> None:
         """Throw the file and its record away; the descriptor stays readable until closed."""
-        self._index.write(lambda txn: txn.delete(self._key, db=self._index.table("partials")))
+        self._index.write(lambda txn: forget_partial(self._index, txn, self.content))
         with writing(self.path):
             self.path.unlink(missing_ok=True)
 
@@ -95,7 +119,8 @@ class Partials:
     def open(self, content: Content) -> Partial:
         """The partial of `content`, new or as it was left. One caller at a time per content.
 
-        One that was removed or cut behind our back begins anew.
+        One that was removed or cut behind our back begins anew. One whose last
+        owner did not end well is read whole and checked: call it from a thread.
 
         Raises:
             StoreFull: the disk has no room.
@@ -113,6 +138,8 @@ class Partials:
 
     def clean(self) -> list[str]:
         """Drop files without a record and records without a file; return the files' names."""
+        if not os.access(self._root, os.W_OK):
+            return []
         recorded = set(self._recorded())
         present = {path.name for path in self._root.iterdir() if path.is_file()}
         orphans = sorted(present - recorded)
@@ -129,11 +156,30 @@ class Partials:
                 yield key.decode()
 
     def _drop_record(self, key: str) -> None:
-        table = self._index.table("partials")
+        content = Content.from_key(key)
         with self._index.read() as txn:
-            known = txn.get(key.encode(), db=table)
+            known = txn.get(key.encode(), db=self._index.table("partials"))
         if known:
-            self._index.write(lambda txn: txn.delete(key.encode(), db=table))
+            self._index.write(lambda txn: forget_partial(self._index, txn, content))
+
+    def suspect_all(self) -> None:
+        """The last owner did not end well: check every partial before it is used again."""
+        table = self._index.table("partials")
+
+        def change(txn: Transaction) -> None:
+            with txn.cursor(db=table) as cursor:
+                found = [(bytes(key), bytes(value)) for key, value in cursor]
+            for key, value in found:
+                record = replace(unpack(PartialRecord, value), is_suspect=True)
+                txn.put(key, pack(record), db=table)
+
+        self._index.write(change)
+
+
+def forget_partial(index: Index, txn: Transaction, content: Content) -> None:
+    """Drop what `txn` knows of the partial of `content`."""
+    txn.delete(content.key.encode(), db=index.table("partials"))
+    Checksums(index, content.key, content.size).delete(txn)
 
 
 def _ranges(found: bytes | None) -> list[tuple[int, int]]:

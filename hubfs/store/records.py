@@ -47,11 +47,11 @@ class BlobRecord:
 
 @dataclass(frozen=True, slots=True)
 class PartialRecord:
-    """What a partial durably holds. `crcs` maps the number of a MiB to its CRC32C."""
+    """What a partial durably holds; `is_suspect` after an owner that did not end well."""
 
     ranges: list[tuple[int, int]] = field(default_factory=list)
-    crcs: dict[str, int] = field(default_factory=dict)
     updated_at: float = 0.0
+    is_suspect: bool = False
 
 
 class _Record(Protocol):

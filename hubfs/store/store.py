@@ -7,6 +7,8 @@ import hashlib
 import itertools
 import logging
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +48,9 @@ class Store:
     def __init__(self, directory: Path, mountpoint: str = "") -> None:
         """Open the cache in `directory`, making what is missing.
 
+        A directory that may not be written is used as it is: what is in it is
+        served, and what is learnt lasts until `close`.
+
         An index that cannot be read is set aside and made anew from the blobs:
         nothing that was downloaded is lost, repos are synced again when touched.
 
@@ -55,20 +60,33 @@ class Store:
             StoreFull: it cannot be written.
         """
         self.directory = directory
-        for part in ("blobs/sha256", "partial", "index"):
-            make_private_directory(directory / part)
         with contextlib.ExitStack() as undo:
-            self._lock = CacheLock(directory, mountpoint)
-            undo.callback(self._lock.release)
+            if self._is_read_only():
+                self._index_path = undo.enter_context(_copied_index(directory / "index"))
+                was_left_behind = False
+            else:
+                self._index_path = directory / "index"
+                was_left_behind = self._own(undo, mountpoint)
             self.index = self._open_index()
             undo.callback(self.index.close)
             self.blobs = Blobs(self.index, directory / "blobs/sha256")
             self.partials = Partials(self.index, directory / "partial")
-            self._make_consistent()
-            undo.pop_all()
+            self._make_consistent(was_left_behind=was_left_behind)
+            self._undo = undo.pop_all()
+
+    def _is_read_only(self) -> bool:
+        return self.directory.is_dir() and not os.access(self.directory, os.W_OK)
+
+    def _own(self, undo: contextlib.ExitStack, mountpoint: str) -> bool:
+        """Make the directories and take the lock; return whether the last owner ended badly."""
+        for part in ("blobs/sha256", "partial", "index"):
+            make_private_directory(self.directory / part)
+        lock = CacheLock(self.directory, mountpoint)
+        undo.callback(lock.release)
+        return lock.was_left_behind
 
     def _open_index(self) -> Index:
-        path = self.directory / "index"
+        path = self._index_path
         try:
             return Index(path)
         except IndexCorrupt as error:
@@ -78,7 +96,7 @@ class Store:
                 path.rename(aside)
             return Index(path)
 
-    def _make_consistent(self) -> None:
+    def _make_consistent(self, *, was_left_behind: bool) -> None:
         meta = self.index.table("meta")
         with self.index.read() as txn:
             knows_blobs = txn.get(_KNOWS_BLOBS, db=meta) is not None
@@ -86,6 +104,8 @@ class Store:
             self._rebuild()
             self.index.write(lambda txn: txn.put(_KNOWS_BLOBS, b"yes", db=meta))
         try:
+            if was_left_behind:
+                self.partials.suspect_all()
             self.partials.clean()
         except StoreFull as error:
             log.warning("what was left behind stays for now: %s", error)
@@ -119,9 +139,20 @@ class Store:
         return Space(found.f_blocks * unit, found.f_bfree * unit, found.f_bavail * unit)
 
     def close(self) -> None:
-        """Close the index and let the next owner in."""
-        self.index.close()
-        self._lock.release()
+        """Close the index and let the next owner in; a second call does nothing."""
+        self._undo.close()
+
+
+@contextlib.contextmanager
+def _copied_index(path: Path) -> Iterator[Path]:
+    """A copy of the index that may be written: for a cache that may not, and so has no writer."""
+    with tempfile.TemporaryDirectory(prefix="hubfs-") as scratch:
+        copy = Path(scratch) / "index"
+        copy.mkdir(mode=0o700)
+        log.warning("the cache %s may not be written: nothing new is kept", path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(path / "data.mdb", copy / "data.mdb")
+        yield copy
 
 
 def _git_oid(path: Path, size: int) -> str:
