@@ -23,9 +23,9 @@ from hubfs.errors import (
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fetch.opened import OpenContent
 from hubfs.fs import xattrs
-from hubfs.fs.attributes import Attributes, DirectoryEntry, absent
+from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, absent
 from hubfs.fs.inodes import SPACES, Place, place_of
-from hubfs.fs.namespace import NEGATIVE_TTL, Namespace
+from hubfs.fs.namespace import Namespace
 from hubfs.fs.trees import Tree, Trees
 from hubfs.model.content import Content, Source
 from hubfs.model.ranges import ByteRange
@@ -82,9 +82,9 @@ class Filesystem:
         if number and (node := self._node(number)).role == "view":
             return self._trees.lookup(self._trees.tree(number, node), ordinal, name)
         try:
-            text = name.decode("ascii")
+            text = name.decode()
         except UnicodeDecodeError:
-            return absent(NEGATIVE_TTL)  # no repo's name has such characters
+            return absent(FOREVER)  # the Hub speaks JSON: no name there is spelt so
         if not number:
             return await self._namespace.lookup_fixed(parent, text)
         if node.role == "org":
