@@ -102,19 +102,24 @@ class Namespace:
         parsed = find_revision_name(name)
         if parsed is None:
             return absent(FOREVER)
-        alias = self._find_alias(kind, prefix + name)
+        alias = self._find_alias(kind, f"{prefix}{parsed}")
         if alias is not None:
             return alias
-        remaining = self._misses.remaining(kind, prefix + name)
+        return await self._ask(RepoId(kind, prefix + parsed.base), parsed.revision)
+
+    async def _ask(self, repo: RepoId, revision: str) -> Attributes:
+        """A name that is no alias: from the index if it is known, else from the Hub."""
+        spelt = str(RevisionName(repo.name, revision))
+        remaining = self._misses.remaining(repo.kind, spelt)
         if remaining:
             return absent(remaining)
         try:
-            if not prefix and parsed.revision == DEFAULT_REVISION:
-                return await self._ask_for_org(kind, name)
-            return await self._ask_for_repo(RepoId(kind, prefix + parsed.base), parsed)
+            if repo.org or revision or self._syncer.find(repo, revision):
+                return await self._ask_for_repo(repo, revision)
+            return await self._ask_for_org(repo.kind, repo.name)
         except NotOnHub as error:
             log.info("%s", error)
-            self._misses.add(kind, prefix + name)
+            self._misses.add(repo.kind, spelt)
             return absent(NEGATIVE_TTL)
 
     async def _ask_for_org(self, kind: RepoKind, name: str) -> Attributes:
@@ -124,15 +129,15 @@ class Namespace:
             return await self._org(kind, name)
         if author is not None:
             return await self._link(kind, name, author)
-        return await self._ask_for_repo(RepoId(kind, name), RevisionName(name))
+        return await self._ask_for_repo(RepoId(kind, name), DEFAULT_REVISION)
 
-    async def _ask_for_repo(self, repo: RepoId, spelt: RevisionName) -> Attributes:
-        found = await self._syncer.ensure(repo, spelt.revision)
+    async def _ask_for_repo(self, repo: RepoId, revision: str) -> Attributes:
+        found = await self._syncer.ensure(repo, revision)
         if isinstance(found, Synced):
             return self.view_attributes(found)
-        target = RevisionName(found.canonical.name, spelt.revision)
-        name = f"{repo.org}/{spelt}" if repo.org else str(spelt)
-        return await self._link(repo.kind, name, str(target))
+        link = self._find_alias(repo.kind, str(RevisionName(repo.name, revision)))
+        assert link is not None  # noqa: S101 - the syncer has stored it
+        return link
 
     # --- nodes -------------------------------------------------------------------------
 
@@ -245,8 +250,9 @@ class Namespace:
 
 
 def _numbered(found: list[tuple[str, Attributes | None]]) -> list[DirectoryEntry]:
-    known = [(name, attributes) for name, attributes in found if attributes is not None]
+    # The last of a name counts: a repo that was renamed is known, and an alias.
+    known = {name: attributes for name, attributes in found if attributes is not None}
     return [
         DirectoryEntry(name.encode(), attributes, at)
-        for at, (name, attributes) in enumerate(known, start=1)
+        for at, (name, attributes) in enumerate(known.items(), start=1)
     ]

@@ -20,7 +20,7 @@ import trio
 from hubfs.errors import FetchStopped, HubError, HubfsError, NotOnHub
 from hubfs.hub.answers import RepoInfo
 from hubfs.hub.api import HubApi
-from hubfs.model.identifiers import RepoId, is_commit
+from hubfs.model.identifiers import RepoId, RevisionName, is_commit
 from hubfs.model.tree import TreeBuilder
 from hubfs.store.catalog import Catalog
 from hubfs.store.records import RefRecord, RepoRecord, SnapshotRecord
@@ -188,7 +188,19 @@ class Syncer:
         canonical = RepoId(repo.kind, info.name)
         await self._sync_snapshot(canonical, info)
         found = await self._point(canonical, revision, info.commit)
-        return found if canonical == repo else Renamed(canonical)
+        if canonical == repo:
+            return found
+        await self._note_other_name(repo, revision, canonical)
+        return Renamed(canonical)
+
+    async def _note_other_name(self, repo: RepoId, revision: str, canonical: RepoId) -> None:
+        """`repo` leads elsewhere: from the start, or because it was renamed since it was synced."""
+        put, name = self._catalog.put_alias, str(RevisionName(repo.name, revision))
+        target = str(RevisionName(canonical.name, revision))
+        await trio.to_thread.run_sync(put, repo.kind, name, target)
+        if self.find(repo, revision) is not None:
+            log.info("%s is now called %s", repo, canonical)
+            self._switches.send_nowait((repo, revision))
 
     def _knows_commit(self, repo: RepoId, commit: str) -> bool:
         is_known = self._catalog.find_repo(repo) is not None
