@@ -153,6 +153,30 @@ class Index:
             self._environment.close()
 
 
+def copy_index(source: Path, target: Path) -> None:
+    """Copy the index in `source`, if there is one, to the directory `target`; only its used pages.
+
+    Nothing is written in `source`, not even a lock: an owner on another host
+    may go on writing, so what it overtook is copied again.
+
+    Raises:
+        IndexCorrupt: it cannot be read.
+    """
+    data = source / "data.mdb"
+    if not data.exists() or not data.stat().st_size:
+        return
+    with _translated(target):
+        environment = lmdb.open(str(source), readonly=True, lock=False)
+        with contextlib.closing(environment):
+            _check_length(data, environment)
+            before = None
+            # A page in use may be written again from the second commit on.
+            while before is None or environment.info()["last_txnid"] > before + 1:
+                before = environment.info()["last_txnid"]
+                (target / "data.mdb").unlink(missing_ok=True)
+                environment.copy(str(target))
+
+
 def _open_environment(path: Path, map_size: int) -> Any:  # noqa: ANN401 - lmdb ships no types
     make_private_directory(path)
     data = path / "data.mdb"

@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from hubfs.model.content import MIB, Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.catalog import Catalog
 from hubfs.store.files import make_private_directory, writing
-from hubfs.store.index import Index
+from hubfs.store.index import Index, copy_index
 from hubfs.store.lock import CacheLock
 from hubfs.store.partials import Partials
 
@@ -90,7 +89,7 @@ class Store:
         try:
             return Index(path)
         except IndexCorrupt as error:
-            aside = self.directory / f"index.damaged-{time.time_ns()}"
+            aside = path.with_name(f"index.damaged-{time.time_ns()}")
             log.warning("%s; it is kept in %s and a new one is made from the blobs", error, aside)
             with writing(aside):
                 path.rename(aside)
@@ -148,10 +147,13 @@ def _copied_index(path: Path) -> Iterator[Path]:
     """A copy of the index that may be written: for a cache that may not, and so has no writer."""
     with tempfile.TemporaryDirectory(prefix="hubfs-") as scratch:
         copy = Path(scratch) / "index"
-        copy.mkdir(mode=0o700)
+        make_private_directory(copy)
         log.warning("the cache %s may not be written: nothing new is kept", path.parent)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(path / "data.mdb", copy / "data.mdb")
+        try:
+            copy_index(path, copy)
+        except IndexCorrupt as error:
+            log.warning("%s; a new one is made from the blobs", error)
+            (copy / "suspect").unlink(missing_ok=True)
         yield copy
 
 
