@@ -1,5 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from hubfs.store.store import Store
+from tests.localhub import LocalHub
 
 # How long an example takes is the machine's business, not a failure.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture
+def hub() -> Iterator[LocalHub]:
+    """A Hub without repos; `hf_test` opens everything."""
+    with LocalHub(token="hf_test") as hub:
+        yield hub
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store")
+    yield store
+    store.close()
