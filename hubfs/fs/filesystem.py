@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import trio
-
 from hubfs.errors import (
     IsADirectory,
     NoSuchAttribute,
@@ -32,7 +30,7 @@ from hubfs.model.ranges import ByteRange
 from hubfs.model.shards import following_shards
 from hubfs.model.tree import Entry, Listing
 from hubfs.store.catalog import Catalog, Node
-from hubfs.store.reading import read_blocking, read_nowait
+from hubfs.store.reading import Extent
 from hubfs.store.store import Space, Store
 from hubfs.sync.syncer import Key
 
@@ -66,8 +64,6 @@ class Filesystem:
         self._handles = itertools.count(1)
         self._files: dict[int, OpenContent] = {}
         self._directories: dict[int, OpenDirectory] = {}
-        # As many threads as a disk can use at once; readers queue here, not in the event loop.
-        self._disk = trio.CapacityLimiter(16)
 
     # --- names and attributes ----------------------------------------------------------
 
@@ -207,12 +203,10 @@ class Filesystem:
         self._files[handle] = opened
         return handle
 
-    async def read(
-        self, handle: int, offset: int, size: int, buffer: bytearray
-    ) -> bytes | memoryview:
-        """Exactly the bytes asked for, fewer only at the end of the file.
+    async def locate(self, handle: int, offset: int, size: int) -> Extent | bytes:
+        """Where the bytes asked for are, once they are; fewer only at the end of the file.
 
-        A memoryview is one of `buffer`, used when the bytes are in memory and fit.
+        What cannot be kept is not anywhere, and returned itself.
 
         Raises:
             StaleHandle: the handle is closed.
@@ -229,12 +223,7 @@ class Filesystem:
                 await self._fetcher.ensure(opened, span)
             except StoreFull:
                 return await self._fetcher.read_direct(opened, span)
-        ready = read_nowait(opened.descriptor, span.start, span.size, buffer)
-        if ready is not None:
-            return ready
-        return await trio.to_thread.run_sync(
-            read_blocking, opened.descriptor, span.start, span.size, limiter=self._disk
-        )
+        return Extent(opened.descriptor, span.start, span.size)
 
     def backing_descriptor(self, handle: int) -> int | None:
         """A descriptor of the complete blob behind an open file, if it is here. Thread-safe."""

@@ -99,8 +99,8 @@ class Mount:
             self.relay.close()
 
     def _init_library(self, mountpoint: str, options: set[str]) -> None:
-        payloads = self.relay.payloads if self.relay else None
-        operations = Operations(self._filesystem, self._initialized.set, payloads)
+        parcels = self.relay.parcels if self.relay else None
+        operations = Operations(self._filesystem, self._initialized.set, parcels)
         pyfuse3.init(operations, mountpoint, options)
 
     def _options(self) -> set[str]:

@@ -16,13 +16,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
+import trio
 
 from hubfs.errors import ContentMismatch, FetchFailed, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
-from hubfs.fuse.relay import Payloads
-from hubfs.store.reading import LARGEST_READ
+from hubfs.fuse.parcels import Parcels
+from hubfs.store.reading import LARGEST_READ, read_blocking, read_nowait
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +80,15 @@ class Operations(pyfuse3.Operations):
         self,
         filesystem: Filesystem,
         on_init: Callable[[], None],
-        payloads: Payloads | None = None,
+        parcels: Parcels | None = None,
     ) -> None:
-        """Serve `filesystem`; leave bytes of READs in `payloads` if a relay carries the answers."""
+        """Serve `filesystem`; with a relay, READs are answered by where in `parcels` bytes are."""
         super().__init__()
         self._fs = filesystem
-        self._payloads = payloads
-        self._buffer = bytearray(LARGEST_READ)
+        self._parcels = parcels
+        self._buffer = memoryview(bytearray(LARGEST_READ))
+        # As many threads as a disk can use at once; readers queue here, not in the event loop.
+        self._disk = trio.CapacityLimiter(16)
         self._owner = (os.getuid(), os.getgid())
         self._on_init = on_init
 
@@ -151,11 +154,17 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def read(self, handle: int, offset: int, size: int) -> Any:  # noqa: ANN401 - any buffer
-        """READ. pyfuse3 sends what it gets before it lets anything else run: one buffer will do."""
-        if self._payloads is None:
-            return await self._fs.read(handle, offset, size, self._buffer)
-        buffer = self._payloads.buffer(size)
-        return self._payloads.put(await self._fs.read(handle, offset, size, buffer), buffer)
+        """READ."""
+        located = await self._fs.locate(handle, offset, size)
+        if self._parcels is not None:
+            return self._parcels.label(located)
+        if isinstance(located, bytes):
+            return located
+        # pyfuse3 sends what it gets before it lets anything else run: one buffer will do.
+        view = self._buffer[: located.size]
+        if located.size <= LARGEST_READ and read_nowait(located, view):
+            return view
+        return await trio.to_thread.run_sync(read_blocking, *located, limiter=self._disk)
 
     @guarded
     async def release(self, handle: int) -> None:

@@ -3,8 +3,7 @@
 libfuse serves one end of a socket pair; two threads carry messages between the
 other end and the FUSE device. On the way up, requests that need no Python of
 the tree are answered here. On the way down, INIT's and OPEN's answers gain
-passthrough, and the bytes of READs join: pyfuse3 answers a READ with the key
-of a buffer, since large messages do not belong on a socket.
+passthrough, and the bytes of READs join (see `parcels`).
 
 A third thread sends notifications, which block while a directory is busy, and
 a fourth watches interrupted requests.
@@ -22,19 +21,24 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from hubfs.errors import StoreError
 from hubfs.fuse import wire
 from hubfs.fuse.backing import Backings, KernelRegistrar
 from hubfs.fuse.interrupts import should_leave
+from hubfs.fuse.parcels import Parcels
 from hubfs.fuse.wire import IN_HEADER, OUT_HEADER, Opcode
+from hubfs.store.reading import LARGEST_READ, Extent, read_blocking, read_nowait
 
 log = logging.getLogger(__name__)
 
 LARGEST_REQUEST: Final = (1 << 20) + 8192  # the kernel insists on room for the largest write
-LARGEST_ANSWER: Final = (1 << 20) + 8192
-SOCKET_BUFFER: Final = 8 << 20
+LARGEST_ANSWER: Final = 1 << 18  # of a directory's lines; the bytes of READs do not pass here
+DISK_THREADS: Final = 16
+SOCKET_BUFFER: Final = 4 << 20
 INTERRUPT_PERIOD: Final = 0.2
 _KEY: Final = struct.Struct("<Q")
 _TRACKED: Final = frozenset({Opcode.LOOKUP, Opcode.OPEN, Opcode.OPENDIR, Opcode.READ})
@@ -72,7 +76,9 @@ class Relay:
         self._stack_depth = stack_depth
         self.has_passthrough = False
         self.backings = Backings(KernelRegistrar(device))
-        self.payloads = Payloads()
+        self.parcels = Parcels()
+        self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
+        self._disk = ThreadPoolExecutor(DISK_THREADS, "relay-disk")
         self._inner, outer = _socket_pair()
         self.endpoint = outer.detach()  # libfuse closes it
         self._pending: dict[int, _Pending] = {}
@@ -101,6 +107,7 @@ class Relay:
         self._notes.put(None)
         self._interrupted.put(None)
         self._inner.close()
+        self._disk.shutdown(wait=False, cancel_futures=True)
         with contextlib.suppress(OSError):
             os.close(self._device)
 
@@ -191,15 +198,34 @@ class Relay:
         if error or pending.opcode == Opcode.LOOKUP:
             self._write(answer)
         elif pending.opcode == Opcode.READ:
-            payload = self.payloads.take(_KEY.unpack_from(answer, OUT_HEADER.size)[0])
-            self._write(wire.data_header(unique, len(payload.data)), payload.data)
-            self.payloads.give_back(payload)
+            self._deliver(unique, self.parcels.open(answer[OUT_HEADER.size :]))
         elif pending.opcode == Opcode.OPENDIR:
             if self._tree.is_frozen_directory(wire.handle_of(answer[OUT_HEADER.size :])):
                 wire.cache_directory(answer)
             self._write(answer)
         else:
             self._open(answer, pending.node)
+
+    def _deliver(self, unique: int, found: Extent | bytes) -> None:
+        """Answer a READ: from memory in one buffer that stays hot, else from a thread."""
+        if isinstance(found, bytes):
+            self._write(wire.data_header(unique, len(found)), found)
+            return
+        whole = self._answer[: OUT_HEADER.size + found.size]
+        if read_nowait(found, whole[OUT_HEADER.size :]):
+            whole[: OUT_HEADER.size] = wire.data_header(unique, found.size)
+            self._write(whole)
+        else:
+            self._disk.submit(self._deliver_slowly, unique, found)
+
+    def _deliver_slowly(self, unique: int, found: Extent) -> None:
+        try:
+            data = read_blocking(*found)
+        except StoreError as error:
+            log.warning("read fails: %s", error)
+            self._write(wire.error_answer(unique, errno.EIO))
+        else:
+            self._write(wire.data_header(unique, found.size), data)
 
     def _open(self, answer: memoryview, node: int) -> None:
         handle = wire.handle_of(answer[OUT_HEADER.size :])
@@ -216,9 +242,7 @@ class Relay:
         if error:
             return
         if orphan.opcode == Opcode.READ:
-            self.payloads.give_back(
-                self.payloads.take(_KEY.unpack_from(answer, OUT_HEADER.size)[0])
-            )
+            self.parcels.open(answer[OUT_HEADER.size :])
         elif orphan.opcode == Opcode.OPEN:
             handle = wire.handle_of(answer[OUT_HEADER.size :])
             self._inner.send(wire.release_request(next(self._own), orphan.node, handle))
@@ -294,46 +318,6 @@ class Relay:
         self._write(wire.error_answer(unique, errno.EIO))
 
     _init_unique = 0
-
-
-@dataclass(slots=True)
-class Payload:
-    """The bytes of a READ; `buffer` goes back to the pool."""
-
-    data: memoryview | bytes
-    buffer: bytearray | None
-
-
-class Payloads:
-    """Bytes on their way from the event loop to the relay's thread, by key."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[int, Payload] = {}
-        self._free: list[bytearray] = []
-        self._keys = itertools.count(1)
-
-    def buffer(self, size: int) -> bytearray:
-        """A buffer of at least `size` bytes; hand it on with `put`."""
-        with contextlib.suppress(IndexError):
-            found = self._free.pop()
-            if len(found) >= size:
-                return found
-        return bytearray(max(size, 1 << 20))
-
-    def put(self, data: memoryview | bytes, buffer: bytearray) -> bytes:
-        """Leave `data` for the relay; what to answer in its place."""
-        key = next(self._keys)
-        self._waiting[key] = Payload(data, buffer)
-        return _KEY.pack(key)
-
-    def take(self, key: int) -> Payload:
-        """What was left under `key`."""
-        return self._waiting.pop(key)
-
-    def give_back(self, payload: Payload) -> None:
-        """Its buffer may be used again."""
-        if payload.buffer is not None and len(self._free) < 64:
-            self._free.append(payload.buffer)
 
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:

@@ -8,30 +8,36 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Final, NamedTuple
 
 from hubfs.errors import StoreDamaged
 
-LARGEST_READ = 1 << 20  # the kernel asks for at most 256 pages at once
+LARGEST_READ: Final = 1 << 20  # the kernel asks for at most 256 pages at once
 
 _UNSUPPORTED = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-def read_nowait(descriptor: int, offset: int, size: int, buffer: bytearray) -> memoryview | None:
-    """The bytes, as a view of `buffer`, if the page cache has them all and they fit; else None.
+class Extent(NamedTuple):
+    """`size` bytes at `offset` of an open file that holds them."""
+
+    descriptor: int
+    offset: int
+    size: int
+
+
+def read_nowait(extent: Extent, buffer: memoryview) -> bool:
+    """Fill `buffer`, of the extent's size, if the page cache has all of it; return whether it had.
 
     Raises:
         StoreDamaged: the disk failed.
     """
-    if size > len(buffer):
-        return None
-    view = memoryview(buffer)[:size]
     try:
-        count = os.preadv(descriptor, [view], offset, os.RWF_NOWAIT)
+        count = os.preadv(extent.descriptor, [buffer], extent.offset, os.RWF_NOWAIT)
     except OSError as error:
         if error.errno in _UNSUPPORTED:
-            return None
+            return False
         raise StoreDamaged(f"the cache's disk failed: {error.strerror}") from error
-    return view if count == size else None
+    return count == extent.size
 
 
 def read_blocking(descriptor: int, offset: int, size: int) -> bytes:
