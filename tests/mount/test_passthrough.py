@@ -164,7 +164,8 @@ def test_32_processes_read_a_file_while_it_becomes_complete(
     with ExitStack() as stack:
         readers = []
         for seed in range(32):
-            command = [sys.executable, "-c", READER, mounted / PATH, source, str(seed), "40"]
+            places = [str(mounted / PATH), str(source)]
+            command = [sys.executable, "-c", READER, *places, str(seed), "40"]
             child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             readers.append(stack.enter_context(child))
             stack.callback(child.kill)
