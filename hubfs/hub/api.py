@@ -1,48 +1,31 @@
-"""The Hub's metadata API: repos, listings, authors. Async, under trio, one error tree.
-
-A call retries what may pass (resets, 5xx, a short rate limit) within its
-`patience`, then raises. Redirects are followed by hand: the token goes with
-them only as long as they stay at the endpoint's origin.
-"""
+"""The Hub's metadata API: repos, listings, authors. Async, under trio, one error tree."""
 
 from __future__ import annotations
 
-import json
-import logging
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
-from urllib.parse import urljoin
+from urllib.parse import urlencode
 
-import httpx
-import trio
-
-from hubfs.errors import (
-    HubUnreachable,
-    NotOnHub,
-    Offline,
-    ProtocolViolation,
-    RateLimited,
-    TransientHubError,
-)
+from hubfs.errors import NotOnHub, ProtocolViolation, RepoNotFound
 from hubfs.hub import answers, urls
 from hubfs.hub.credentials import Credentials
-from hubfs.hub.pace import Breaker, RateLimits, backoff
-from hubfs.hub.tls import tls_context
-from hubfs.model.identifiers import RepoId, RepoKind
+from hubfs.hub.metadata import MetadataClient
+from hubfs.hub.pace import Breaker, RateLimits
+from hubfs.model.identifiers import RepoId, RepoKind, is_commit
 from hubfs.model.tree import TreeFile
 
-log = logging.getLogger(__name__)
-
-BUCKET = "api"
-LARGEST_ANSWER = 64 << 20
-LONGEST_CHAIN = 5
-USER_AGENT = "hubfs/0.1.0"
+LARGEST_LISTING = 2 << 30  # of JSON: some seven million files
+MOST_PAGES = 10_000
+MIRRORS_BRANCH = "main"
 
 
 class HubApi:
-    """A client of one endpoint. Use it as an async context manager; calls may run at once."""
+    """A client of one endpoint. Use it as an async context manager; calls may run at once.
+
+    A call retries what may pass (resets, 5xx, a short rate limit) within its
+    `patience`, then raises.
+    """
 
     def __init__(
         self,
@@ -54,17 +37,21 @@ class HubApi:
         idle_timeout: float = 30.0,
         offline: bool = False,
     ) -> None:
-        """Speak to `endpoint`; when `offline`, refuse every call without a request."""
+        """Speak to `endpoint`; when `offline`, refuse every call without a request.
+
+        Raises:
+            UsageError: the environment names a proxy or certificates that are no use.
+        """
         self.endpoint = endpoint
         self.limits = limits or RateLimits()
         self.breaker = breaker or Breaker()
-        self._credentials = credentials
-        self._offline = offline
-        self._client = httpx.AsyncClient(
-            verify=tls_context(),
-            timeout=httpx.Timeout(idle_timeout, connect=min(10.0, idle_timeout)),
-            headers={"user-agent": USER_AGENT},
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),
+        self._client = MetadataClient(
+            endpoint,
+            credentials,
+            limits=self.limits,
+            breaker=self.breaker,
+            idle_timeout=idle_timeout,
+            offline=offline,
         )
 
     async def __aenter__(self) -> Self:
@@ -76,10 +63,7 @@ class HubApi:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with trio.move_on_after(1, shield=True):
-            await self._client.aclose()
-
-    # --- calls -------------------------------------------------------------------------
+        await self._client.close()
 
     async def repo_info(
         self, repo: RepoId, revision: str = "", *, patience: float = 10.0
@@ -96,8 +80,16 @@ class HubApi:
         """
         subject = f"{repo}@{revision}" if revision else str(repo)
         url = urls.repo_url(self.endpoint, repo, revision)
-        body, _ = await self._get_json(url, {}, subject, patience)
-        return answers.repo_info(body, subject)
+        answer = await self._client.get(url, subject, patience)
+        if not revision and answer.status == 401 and isinstance(answer.refusal, RepoNotFound):
+            # Mirrors of plain git repos know branches, but not which of them is the default.
+            url = urls.repo_url(self.endpoint, repo, MIRRORS_BRANCH)
+            named = await self._client.get(url, subject, patience)
+            answer = answer if named.refusal else named
+        info = answers.repo_info(answer.checked(), subject)
+        if is_commit(revision) and info.commit != revision:
+            raise ProtocolViolation(f"{subject}: the answer is about another commit")
+        return info
 
     async def tree_pages(
         self, repo: RepoId, commit: str, *, patience: float = 60.0
@@ -109,14 +101,18 @@ class HubApi:
         url = urls.tree_url(self.endpoint, repo, commit)
         subject = f"the listing of {repo}@{commit[:12]}"
         query: str | None = "recursive=true&expand=false"
-        seen = set()
+        seen: set[str | None] = {""}  # a next page without a query would be the first one
+        size = 0
         while query is not None:
             seen.add(query)
-            body, headers = await self._get_json(f"{url}?{query}", {}, subject, patience)
-            yield answers.tree_files(body, subject)
-            query = urls.next_query(headers.get("link"))
+            answer = await self._client.get(f"{url}?{query}", subject, patience)
+            yield answers.tree_files(answer.checked(), subject)
+            size += answer.size
+            query = urls.next_query(answer.headers.get("link"))
             if query in seen:
                 raise ProtocolViolation(f"{subject}: its pages go in a circle")
+            if len(seen) > MOST_PAGES or size > LARGEST_LISTING:
+                raise ProtocolViolation(f"{subject}: it does not end")
 
     async def find_author(self, kind: RepoKind, name: str, *, patience: float = 10.0) -> str | None:
         """The canonical spelling of an organisation or user that has repos of `kind`.
@@ -125,97 +121,13 @@ class HubApi:
 
         Raises: as `repo_info`, but for NotOnHub.
         """
-        url = urls.author_url(self.endpoint, kind.value)
-        query = {"author": name, "limit": "1"}
-        try:
-            body, _ = await self._get_json(url, query, f"repos of {name}", patience)
-        except NotOnHub:
+        query = urlencode({"author": name, "limit": "1"})
+        url = f"{urls.author_url(self.endpoint, kind.value)}?{query}"
+        answer = await self._client.get(url, f"repos of {name}", patience)
+        if isinstance(answer.refusal, NotOnHub):
             return name
-        if not isinstance(body, list):
+        if not isinstance(answer.checked(), list):
             return name
-        ids = [each.get("id") for each in body if isinstance(each, dict)]
-        names = [each.partition("/")[0] for each in ids if isinstance(each, str) and "/" in each]
-        return names[0] if names and names[0].lower() == name.lower() else None
-
-    # --- one request -------------------------------------------------------------------
-
-    async def _get_json(
-        self, url: str, query: Mapping[str, str], subject: str, patience: float
-    ) -> tuple[object, httpx.Headers]:
-        if self._offline:
-            raise Offline(f"{subject}: not known here, and hubfs is offline")
-        deadline = trio.current_time() + patience
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await self._attempt(url, query, subject)
-            except TransientHubError as error:
-                wait = max(backoff(attempt), self.limits.wait(BUCKET, time.monotonic()))
-                if trio.current_time() + wait > deadline or self._is_hopeless(attempt, error):
-                    raise
-                log.info("%s; trying again in %.1f s", error, wait)
-                await trio.sleep(wait)
-
-    def _is_hopeless(self, attempt: int, error: TransientHubError) -> bool:
-        # Somebody waits in a path lookup, holding a directory: a dead Hub must not hold it long.
-        tired = attempt >= 3 or self.breaker.is_open(time.monotonic())
-        return tired and not isinstance(error, RateLimited)
-
-    async def _attempt(
-        self, url: str, query: Mapping[str, str], subject: str
-    ) -> tuple[object, httpx.Headers]:
-        if self.breaker.is_open(time.monotonic()):
-            raise HubUnreachable(f"{subject}: {self.breaker.reason}")
-        try:
-            answer, body = await self._follow(url, query, subject)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            reason = f"{urls.host_of(self.endpoint)} cannot be reached: {_reason(error)}"
-            self.breaker.note_failure(time.monotonic(), reason)
-            raise HubUnreachable(f"{subject}: {reason}") from error
-        self.breaker.note_success()
-        if answer.status_code == 401 and self._credentials.refresh():
-            answer, body = await self._follow(url, query, subject)
-        self._note_rate(answer)
-        if answer.status_code != 200:
-            raise answers.error_of(answer.status_code, answer.headers, subject)
-        return _parsed(body, subject), answer.headers
-
-    async def _follow(
-        self, url: str, query: Mapping[str, str], subject: str
-    ) -> tuple[httpx.Response, bytes]:
-        params = dict(query) or None
-        for _ in range(LONGEST_CHAIN):
-            headers = self._credentials.headers_for(url)
-            async with self._client.stream("GET", url, params=params, headers=headers) as answer:
-                if not answer.has_redirect_location:
-                    return answer, await _read(answer, subject)
-                url, params = urljoin(str(answer.url), answer.headers["location"]), None
-        raise ProtocolViolation(f"{subject}: redirected in circles")
-
-    def _note_rate(self, answer: httpx.Response) -> None:
-        now = time.monotonic()
-        self.limits.note(answers.rate_state(answer.headers), now)
-        if answer.status_code == 429:
-            self.limits.close(BUCKET, now, answers.retry_after(answer.headers))
-
-
-async def _read(answer: httpx.Response, subject: str) -> bytes:
-    parts, size = [], 0
-    async for part in answer.aiter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise ProtocolViolation(f"{subject}: the answer does not end")
-    return b"".join(parts)
-
-
-def _parsed(body: bytes, subject: str) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolViolation(f"{subject}: the answer is not JSON") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+        names = answers.repo_names(answer.content)
+        authors = [each.partition("/")[0] for each in names if "/" in each]
+        return authors[0] if authors and authors[0].lower() == name.lower() else None

@@ -7,11 +7,9 @@ worker threads.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urljoin
+from functools import partial
 
 from hubfs.errors import (
     HubError,
@@ -22,25 +20,16 @@ from hubfs.errors import (
     RateLimited,
 )
 from hubfs.hub import answers, urls
-from hubfs.hub.api import LONGEST_CHAIN, USER_AGENT
 from hubfs.hub.connections import Connections, Exchange, Lifeline
 from hubfs.hub.credentials import Credentials
-from hubfs.hub.pace import Breaker, RateLimits
+from hubfs.hub.locations import Locations
+from hubfs.hub.metadata import LONGEST_CHAIN, USER_AGENT
+from hubfs.hub.pace import RESOLVERS, Breaker, RateLimits
 from hubfs.model.content import Source
 from hubfs.model.ranges import ByteRange
 
-BUCKET = "resolvers"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_EXPIRY_MARGIN = 30.0
-_MOST_LOCATIONS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a file's bytes are; good until `expires`, seconds since the epoch."""
-
-    url: str
-    expires: float
+_SENT = frozenset({200, 206})
 
 
 class ContentStream:
@@ -94,9 +83,7 @@ class ContentClient:
         self.breaker = breaker
         self._offline = offline
         self._connections = Connections(idle_timeout)
-        self._locations: dict[Source, Location] = {}
-        self._resolving: dict[Source, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._locations = Locations()
 
     def open(self, source: Source, span: ByteRange, size: int, lifeline: Lifeline) -> ContentStream:
         """Ask for `span` of a file of `size` bytes.
@@ -111,95 +98,82 @@ class ContentClient:
         """
         if self._offline:
             raise Offline(f"{source}: not cached, and hubfs is offline")
-        location = self._find_location(source)
-        if location is None:
-            with self._resolve_lock(source):
-                location = self._find_location(source)
-                if location is None:
-                    return self._stream(self._resolve(source, span, lifeline), source, span, size)
-        exchange = self._get(location.url, span, lifeline)
-        return self._stream(exchange, source, span, size)
-
-    def _resolve(self, source: Source, span: ByteRange, lifeline: Lifeline) -> Exchange:
-        """Follow the file's address to its bytes, and remember the last hop."""
-        wait = self.limits.wait(BUCKET, time.monotonic())
-        if wait:
-            raise RateLimited(f"{source}: the Hub's rate limit is reached", retry_after=wait)
-        url = urls.content_url(self._endpoint, source)
-        for _ in range(LONGEST_CHAIN):
-            exchange = self._get(url, span, lifeline)
-            following = exchange.headers.get("location")
-            if exchange.status not in _REDIRECTS or not following:
-                self._remember(source, url)
-                return exchange
-            url = urljoin(url, following)
-            exchange.drain()
-            self._connections.put_back(exchange)
-        raise ProtocolViolation(f"{source}: redirected in circles")
-
-    def _get(self, url: str, span: ByteRange, lifeline: Lifeline) -> Exchange:
-        headers = {
-            "Range": f"bytes={span.start}-{span.stop - 1}",
-            "Accept-Encoding": "identity",
-            "User-Agent": USER_AGENT,
-        }
-        headers.update(self._credentials.headers_for(url))
+        exchange = self._ask(source, span, lifeline)
         try:
-            exchange = self._connections.get(url, headers, lifeline)
-        except HubUnreachable as error:
-            if not lifeline.is_cut and self._is_at_hub(url):
-                self.breaker.note_failure(time.monotonic(), str(error))
-            raise
-        if self._is_at_hub(url):
-            self.breaker.note_success()
-            self.limits.note(answers.rate_state(exchange.headers), time.monotonic())
-        return exchange
-
-    def _stream(
-        self, exchange: Exchange, source: Source, span: ByteRange, size: int
-    ) -> ContentStream:
-        try:
-            if exchange.status not in {200, 206}:
-                raise self._refusal(exchange, source)
             sent = sent_span(exchange.status, exchange.headers, span, size, str(source))
         except HubError:
             exchange.close()
             raise
         return ContentStream(exchange, sent, self._connections)
 
-    def _refusal(self, exchange: Exchange, source: Source) -> HubError:
-        was_located = self._forget(source)
-        if exchange.status == 401 and self._credentials.refresh():
+    def _ask(self, source: Source, span: ByteRange, lifeline: Lifeline) -> Exchange:
+        resolve = partial(self._resolve, source, span, lifeline)
+        while (location := self._locations.find(source)) is None:
+            found = self._locations.search(source, resolve, lifeline)
+            if found is not None:
+                return found
+        exchange = self._get(location, source, span, lifeline)
+        if exchange.status not in _SENT:
+            raise self._refusal(exchange, source, is_remembered=True)
+        return exchange
+
+    def _resolve(self, source: Source, span: ByteRange, lifeline: Lifeline) -> Exchange:
+        """Follow the file's address to its bytes, and remember the last hop."""
+        url = urls.content_url(self._endpoint, source)
+        for _ in range(LONGEST_CHAIN):
+            exchange = self._get(url, source, span, lifeline)
+            location = exchange.headers.get("location")
+            if exchange.status in _SENT:
+                self._locations.remember(source, url)
+                return exchange
+            if exchange.status not in _REDIRECTS or not location:
+                raise self._refusal(exchange, source, is_remembered=False)
+            exchange.drain()
+            self._connections.put_back(exchange)
+            url = urls.following(url, location)
+        raise ProtocolViolation(f"{source}: redirected in circles")
+
+    def _get(self, url: str, source: Source, span: ByteRange, lifeline: Lifeline) -> Exchange:
+        is_at_hub = self._is_at_hub(url)
+        if is_at_hub:
+            self._wait_not(source)
+        headers = {
+            "range": f"bytes={span.start}-{span.stop - 1}",
+            "accept-encoding": "identity",
+            "user-agent": USER_AGENT,
+        }
+        headers |= self._credentials.headers_for(url)
+        try:
+            exchange = self._connections.get(url, headers, lifeline)
+        except HubUnreachable as error:
+            if not lifeline.is_cut and is_at_hub:
+                self.breaker.note_failure(time.monotonic(), str(error))
+            raise
+        if is_at_hub:
+            self.breaker.note_success()
+            self.limits.note(answers.rate_states(exchange.headers), time.monotonic())
+        return exchange
+
+    def _wait_not(self, source: Source) -> None:
+        wait = self.limits.wait(RESOLVERS, time.monotonic())
+        if wait:
+            raise RateLimited(f"{source}: the Hub's rate limit is reached", retry_after=wait)
+
+    def _refusal(self, exchange: Exchange, source: Source, *, is_remembered: bool) -> HubError:
+        """What an answer without bytes means; where the address is to blame, it is forgotten."""
+        exchange.close()
+        status, is_at_hub = exchange.status, self._is_at_hub(exchange.url)
+        if status < 429:
+            self._locations.forget(source, exchange.url)
+        if status == 401 and is_at_hub and self._credentials.has_other_than(exchange.sent):
             return LocationExpired(f"{source}: the token has changed")
-        if was_located and not self._is_at_hub(exchange.url) and 400 <= exchange.status < 429:
+        if status < 429 and (is_remembered or not is_at_hub):
             host = urls.host_of(exchange.url)
-            return LocationExpired(f"{source}: {host} answered {exchange.status}")
-        error = answers.error_of(exchange.status, exchange.headers, str(source))
-        if isinstance(error, RateLimited) and self._is_at_hub(exchange.url):
-            self.limits.close(BUCKET, time.monotonic(), error.retry_after)
+            return LocationExpired(f"{source}: {host} answered {status}")
+        error = answers.error_of(status, exchange.headers, str(source))
+        if isinstance(error, RateLimited) and is_at_hub:
+            self.limits.close(RESOLVERS, time.monotonic(), error.retry_after)
         return error
-
-    # --- locations ---------------------------------------------------------------------
-
-    def _find_location(self, source: Source) -> Location | None:
-        found = self._locations.get(source)
-        return found if found and time.time() < found.expires - _EXPIRY_MARGIN else None
-
-    def _remember(self, source: Source, url: str) -> None:
-        with self._lock:
-            while len(self._locations) >= _MOST_LOCATIONS:
-                self._locations.pop(next(iter(self._locations)))
-            self._locations[source] = Location(url, urls.expiry_of(url, time.time()))
-
-    def _forget(self, source: Source) -> bool:
-        with self._lock:
-            return self._locations.pop(source, None) is not None
-
-    def _resolve_lock(self, source: Source) -> threading.Lock:
-        with self._lock:
-            while len(self._resolving) >= _MOST_LOCATIONS:
-                self._resolving.pop(next(iter(self._resolving)))
-            return self._resolving.setdefault(source, threading.Lock())
 
     def _is_at_hub(self, url: str) -> bool:
         return urls.origin_of(url) == self._endpoint_origin
@@ -217,15 +191,15 @@ def sent_span(
     Raises:
         ProtocolViolation: it is encoded, or lies about range or total.
     """
-    if headers.get("content-encoding", "identity") != "identity":
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         raise ProtocolViolation(f"{subject}: the server encoded a body asked for as it is")
     length = headers.get("content-length")
     if status == 200:
-        if length is not None and length != str(size):
+        if length is not None and int(length) != size:
             raise ProtocolViolation(f"{subject}: the server has {length} bytes, not {size}")
         return ByteRange(0, size)
     found = answers.content_range(headers.get("content-range"))
-    if found != (span.start, span.stop, size) or (length or str(span.size)) != str(span.size):
-        what = headers.get("content-range")
+    if found != (span.start, span.stop, size) or int(length or span.size) != span.size:
+        what = (headers.get("content-range") or "")[:80]
         raise ProtocolViolation(f"{subject}: asked for {span} of {size}, got {what!r}")
     return span

@@ -1,19 +1,24 @@
 """When a request may be made: backoff, the Hub's rate limit, a breaker. Pure, over `now`.
 
 One instance of each serves the whole process, so that no part of hubfs feeds a
-limit that another part has hit. Methods are single assignments on plain
-attributes and may be called from any thread.
+limit that another part has hit. Methods only assign plain attributes and may be
+called from any thread; a race loses a count, nothing more.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hubfs.hub.answers import RateState
+from hubfs.hub.answers import LONGEST_PAUSE, RateState
+
+API, RESOLVERS = "api", "resolvers"  # the Hub's names of the buckets we draw from
 
 BREAKER_THRESHOLD = 3
 BREAKER_LONGEST = 30.0
+SAME_TROUBLE = 0.25
+PROBE = 10.0
 
 
 def backoff(attempt: int, *, base: float = 0.25, longest: float = 30.0) -> float:
@@ -21,31 +26,31 @@ def backoff(attempt: int, *, base: float = 0.25, longest: float = 30.0) -> float
 
     Full jitter: readers that failed together do not come back together.
     """
-    return random.uniform(0.05, min(longest, base * 2**attempt))  # noqa: S311 - no secret
+    bound = min(longest, base * 2 ** min(attempt, 32))
+    return random.uniform(0.05, bound)  # noqa: S311 - no secret
 
 
 @dataclass(slots=True)
 class RateLimits:
-    """The Hub's request buckets ("api", "resolvers"), as its answers describe them."""
+    """The Hub's request buckets, as its answers describe them. No pause is longer than a window."""
 
-    _closed_until: dict[str, float] = field(default_factory=dict)
+    _closed_until: dict[str, float] = field(default_factory=lambda: {API: 0.0, RESOLVERS: 0.0})
 
-    def note(self, state: RateState | None, now: float) -> None:
+    def note(self, states: Iterable[RateState], now: float) -> None:
         """Take in what an answer said; an empty bucket closes until it refills."""
-        if state is None:
-            return
-        if state.left == 0:
-            self._closed_until[state.bucket] = now + state.reset + 1
-        else:
-            self._closed_until.pop(state.bucket, None)
+        for state in states:
+            if state.bucket in self._closed_until:
+                pause = min(state.reset + 1, LONGEST_PAUSE)
+                self._closed_until[state.bucket] = 0.0 if state.left else now + pause
 
     def close(self, bucket: str, now: float, seconds: float) -> None:
         """Let nothing through `bucket` for `seconds`: it answered 429."""
-        self._closed_until[bucket] = max(self._closed_until.get(bucket, 0.0), now + seconds)
+        until = now + min(seconds, LONGEST_PAUSE)
+        self._closed_until[bucket] = max(self._closed_until[bucket], until)
 
     def wait(self, bucket: str, now: float) -> float:
         """Seconds until a request through `bucket` is welcome; 0 when it is."""
-        return max(0.0, self._closed_until.get(bucket, 0.0) - now)
+        return max(0.0, self._closed_until[bucket] - now)
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class Breaker:
     failures: int = 0
     retry_at: float = 0.0
     reason: str = ""
+    _counted_at: float = -SAME_TROUBLE
 
     def note_success(self) -> None:
         """The Hub answered, be it with a refusal."""
@@ -66,11 +72,22 @@ class Breaker:
 
     def note_failure(self, now: float, reason: str) -> None:
         """The Hub could not be reached."""
-        self.failures, self.reason = self.failures + 1, reason
+        self.reason = reason
+        if self.failures and now < self._counted_at + SAME_TROUBLE:
+            return  # requests that were under way together fail together
+        self._counted_at, self.failures = now, self.failures + 1
         over = self.failures - BREAKER_THRESHOLD
         if over >= 0:
-            self.retry_at = now + min(BREAKER_LONGEST, 2.0**over)
+            self.retry_at = now + min(BREAKER_LONGEST, 2.0 ** min(over, 32))
 
     def is_open(self, now: float) -> bool:
-        """Whether to fail now rather than try."""
+        """Whether a request would fail at once."""
         return self.failures >= BREAKER_THRESHOLD and now < self.retry_at
+
+    def admits(self, now: float) -> bool:
+        """Whether to try now; whoever is let through an open breaker tries for all."""
+        if self.is_open(now):
+            return False
+        if self.failures >= BREAKER_THRESHOLD:
+            self.retry_at = now + PROBE
+        return True

@@ -1,4 +1,4 @@
-"""Addresses of the Hub's API and its files. Pure.
+"""Addresses of the Hub's API and its files, and those that the Hub sends us to. Pure.
 
 Quoting is the Hub's: a revision is one path segment, so its slashes are
 escaped; a file's path keeps its slashes; `#`, `?`, `%`, `+` and all that is not
@@ -8,16 +8,20 @@ ASCII are escaped everywhere.
 from __future__ import annotations
 
 import calendar
+import ipaddress
 import re
 import time
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urljoin, urlsplit, urlunsplit
 
-from hubfs.errors import UsageError
+from hubfs.errors import ProtocolViolation, UsageError
 from hubfs.model.content import Source
 from hubfs.model.identifiers import RepoId
 
-_LINK = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_KEPT = "!#$%&'()*+,/:;=?@[]"  # what has a meaning in an address, beside letters and digits
+_PARAMETER = re.compile(r'\s*;\s*([^\s;,="<>]+)\s*(?:=\s*("[^"]*"|[^\s;,"<>]*))?')
 
 Origin = tuple[str, str, int]
 
@@ -30,10 +34,10 @@ def checked_endpoint(text: str) -> str:
     """
     try:
         parts = urlsplit(text)
-        is_address = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+        is_address = text.isascii() and text.isprintable() and _has_place(parts)
     except ValueError:
         is_address = False
-    if not is_address or parts.query or parts.fragment:
+    if not is_address or " " in text or parts.query or parts.fragment:
         hint = "an endpoint looks like https://huggingface.co"
         raise UsageError(f"not an endpoint: {text!r}", hint=hint)
     if parts.username or parts.password:
@@ -49,13 +53,63 @@ def origin_of(url: str) -> Origin:
         ValueError: the address has no readable port.
     """
     parts = urlsplit(url)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    return parts.scheme, (parts.hostname or "").lower(), port
+    return parts.scheme, (parts.hostname or "").lower(), port_of(parts)
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port of an address, by its scheme if it names none."""
+    return _DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
 
 
 def host_of(url: str) -> str:
     """The host, for messages: the rest of an address may hold a signature."""
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def following(url: str, location: str) -> str:
+    """The address that a redirect from `url` leads to.
+
+    `location` is the header's value with each byte as one character (latin-1).
+    The result is spelt so that no two parsers can read different hosts in it.
+
+    Raises:
+        ProtocolViolation: it is not a clean address of http or https.
+    """
+    try:
+        escaped = quote(location.encode("latin-1"), safe=_KEPT)
+        parts = urlsplit(urljoin(url, escaped))
+        is_clean = _has_place(parts) and "@" not in parts.netloc
+    except ValueError:
+        is_clean = False
+    if not is_clean or _CONTROLS.search(location):
+        raise ProtocolViolation(f"{host_of(url)} redirects to what is no http address")
+    return urlunsplit((parts.scheme, _place(parts), parts.path or "/", parts.query, ""))
+
+
+def is_downgrade(url: str, following_url: str) -> bool:
+    """Whether a redirect gives up TLS."""
+    return urlsplit(url).scheme == "https" and urlsplit(following_url).scheme != "https"
+
+
+def _has_place(parts: SplitResult) -> bool:
+    """Whether an address names a scheme that is spoken here, a host and a port.
+
+    Raises:
+        ValueError: its port or its IPv6 address is none.
+    """
+    host = (parts.hostname or "").lower()
+    if ":" in host:
+        ipaddress.IPv6Address(host)
+    elif not _HOST_NAME.fullmatch(host):
+        return False
+    return parts.scheme in _DEFAULT_PORTS and parts.port != 0
+
+
+def _place(parts: SplitResult) -> str:
+    host = (parts.hostname or "").lower()
+    bracketed = f"[{host}]" if ":" in host else host
+    is_default = port_of(parts) == _DEFAULT_PORTS[parts.scheme]
+    return bracketed if is_default else f"{bracketed}:{parts.port}"
 
 
 def repo_url(endpoint: str, repo: RepoId, revision: str = "") -> str:
@@ -80,13 +134,22 @@ def content_url(endpoint: str, source: Source) -> str:
 
 
 def next_query(link: str | None) -> str | None:
-    """The query of the next page named by a `Link` header.
+    """The query of the next page named by a `Link` header (RFC 8288); None on the last page.
 
     Only the query is taken: mirrors relay the address of the Hub behind
     them, and the token must not follow it there.
     """
-    found = _LINK.search(link or "")
-    return urlsplit(found[1]).query if found else None
+    position, text = 0, link or ""
+    while (opening := text.find("<", position)) >= 0 and (closing := text.find(">", opening)) > 0:
+        target, position = text[opening + 1 : closing], closing + 1
+        relations: list[str] = []
+        while parameter := _PARAMETER.match(text, position):
+            position = parameter.end()
+            if parameter[1].lower() == "rel":
+                relations += (parameter[2] or "").strip('"').lower().split()
+        if "next" in relations:
+            return quote(target.partition("#")[0].partition("?")[2], safe=_KEPT)
+    return None
 
 
 def expiry_of(url: str, now: float) -> float:

@@ -1,0 +1,229 @@
+"""One request for metadata: sent, followed, bounded, and retried while it may help.
+
+Redirects are followed by hand: the token goes with them only as long as they
+stay at the endpoint's origin.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import NamedTuple, TypeVar, cast
+
+import httpx
+import trio
+
+from hubfs.errors import (
+    HubError,
+    HubUnreachable,
+    Offline,
+    ProtocolViolation,
+    RateLimited,
+    TransientHubError,
+)
+from hubfs.hub import answers, urls
+from hubfs.hub.bodies import Body
+from hubfs.hub.credentials import Credentials
+from hubfs.hub.pace import API, Breaker, RateLimits, backoff
+from hubfs.hub.proxies import find_proxy
+from hubfs.hub.tls import tls_context
+
+log = logging.getLogger(__name__)
+
+LARGEST_ANSWER = 32 << 20
+LARGEST_REFUSAL = 64 << 10
+LONGEST_CHAIN = 5
+USER_AGENT = "hubfs/0.1.0"
+_SENT = {"user-agent": USER_AGENT, "accept-encoding": "gzip"}
+
+_Taken = TypeVar("_Taken")
+_Made = TypeVar("_Made")
+
+
+class Answer(NamedTuple):
+    """What the Hub had to say; `size` in bytes of JSON. It has a content or a refusal."""
+
+    status: int
+    headers: httpx.Headers
+    content: object = None
+    size: int = 0
+    refusal: HubError | None = None
+
+    def checked(self) -> object:
+        """The content.
+
+        Raises:
+            HubError: the refusal.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        return self.content
+
+
+class MetadataClient:
+    """All requests for metadata to one endpoint; many at once."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        *,
+        limits: RateLimits,
+        breaker: Breaker,
+        idle_timeout: float,
+        offline: bool,
+    ) -> None:
+        """Speak to `endpoint`; when `offline`, refuse every request.
+
+        Raises:
+            UsageError: the environment names a proxy or certificates that are no use.
+        """
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._limits = limits
+        self._breaker = breaker
+        self._idle_timeout = idle_timeout
+        self._client = None if offline else _client(endpoint, idle_timeout)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            with trio.move_on_after(1, shield=True):
+                await self._client.aclose()
+
+    async def get(self, url: str, subject: str, patience: float) -> Answer:
+        """The Hub's answer, be it a refusal; what may pass is retried.
+
+        Raises:
+            TransientHubError: it has not passed.
+            Offline: hubfs makes no requests.
+        """
+        if self._client is None:
+            raise Offline(f"{subject}: not known here, and hubfs is offline")
+        deadline = trio.current_time() + patience
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._attempt(self._client, url, subject, patience)
+            except TransientHubError as error:
+                wait = max(backoff(attempt), self._limits.wait(API, time.monotonic()))
+                if trio.current_time() + wait > deadline or self._is_hopeless(attempt, error):
+                    raise
+                log.info("%s; trying again in %.1f s", error, wait)
+                await trio.sleep(wait)
+
+    def _is_hopeless(self, attempt: int, error: TransientHubError) -> bool:
+        # Somebody waits in a path lookup, holding a directory: a dead Hub must not hold it long.
+        tired = attempt >= 3 or self._breaker.is_open(time.monotonic())
+        return tired and not isinstance(error, RateLimited)
+
+    async def _attempt(
+        self, client: httpx.AsyncClient, url: str, subject: str, patience: float
+    ) -> Answer:
+        wait = self._limits.wait(API, time.monotonic())
+        if wait:
+            raise RateLimited(f"{subject}: the Hub's rate limit is reached", retry_after=wait)
+        if not self._breaker.admits(time.monotonic()):
+            raise HubUnreachable(f"{subject}: {self._breaker.reason}")
+        try:
+            # A server that sends a byte now and then never meets the timeouts of single steps.
+            with trio.fail_after(max(patience, self._idle_timeout)):
+                answer = await self._ask(client, url, subject)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, trio.TooSlowError) as error:
+            reason = f"{urls.host_of(self._endpoint)} cannot be reached: {_reason(error)}"
+            self._breaker.note_failure(time.monotonic(), reason)
+            raise HubUnreachable(f"{subject}: {reason}") from error
+        self._breaker.note_success()
+        self._note_rate(answer)
+        if isinstance(answer.refusal, TransientHubError):
+            raise answer.refusal
+        return answer
+
+    async def _ask(self, client: httpx.AsyncClient, url: str, subject: str) -> Answer:
+        sent = await self._authorization(url)
+        answer = await self._follow(client, url, sent, subject)
+        if answer.status == 401 and await _in_thread(self._credentials.has_other_than, sent):
+            answer = await self._follow(client, url, await self._authorization(url), subject)
+        return answer
+
+    async def _authorization(self, url: str) -> dict[str, str]:
+        return await _in_thread(self._credentials.headers_for, url)
+
+    async def _follow(
+        self, client: httpx.AsyncClient, url: str, sent: dict[str, str], subject: str
+    ) -> Answer:
+        for _ in range(LONGEST_CHAIN):
+            async with client.stream("GET", url, headers=_SENT | sent) as answer:
+                answer.headers.encoding = "latin-1"
+                if not answer.has_redirect_location:
+                    return await _read(answer, subject)
+                following = urls.following(url, answer.headers["location"])
+            if urls.is_downgrade(url, following):
+                # Contents are checked against what metadata promise; nothing checks those.
+                raise ProtocolViolation(f"{subject}: redirected from https to http")
+            url, sent = following, self._credentials.headers_for(following)
+        raise ProtocolViolation(f"{subject}: redirected in circles")
+
+    def _note_rate(self, answer: Answer) -> None:
+        now = time.monotonic()
+        self._limits.note(answers.rate_states(answer.headers), now)
+        if isinstance(answer.refusal, RateLimited):
+            self._limits.close(API, now, answer.refusal.retry_after)
+
+
+def _client(endpoint: str, idle_timeout: float) -> httpx.AsyncClient:
+    proxy = find_proxy(endpoint)
+    return httpx.AsyncClient(
+        verify=tls_context(),
+        timeout=httpx.Timeout(idle_timeout, connect=min(10.0, idle_timeout)),
+        limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),
+        proxy=proxy.geturl() if proxy else None,
+        trust_env=False,  # the environment is read above, by the same rules as for contents
+    )
+
+
+async def _read(answer: httpx.Response, subject: str) -> Answer:
+    status, headers = answer.status_code, answer.headers
+    if status != 200:
+        await _drain(answer)
+        refusal = answers.error_of(status, headers, subject)
+        return Answer(status, headers, refusal=refusal)
+    try:
+        body = Body(headers.get("content-encoding", ""), LARGEST_ANSWER)
+        async with aclosing(_parts(answer)) as parts:
+            async for part in parts:
+                body.add(part)
+        return Answer(status, headers, json.loads(body.whole()), body.size)
+    except ProtocolViolation as error:
+        raise ProtocolViolation(f"{subject}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ProtocolViolation(f"{subject}: the answer is not JSON") from error
+
+
+def _parts(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    # Which it is, whatever it is declared as: it must be closed by who does not exhaust it.
+    return cast("AsyncGenerator[bytes, None]", answer.aiter_raw())
+
+
+async def _drain(answer: httpx.Response) -> None:
+    """Take a short body off the wire, so that the connection can be used again."""
+    size = 0
+    async with aclosing(_parts(answer)) as parts:
+        async for part in parts:
+            size += len(part)
+            if size > LARGEST_REFUSAL:
+                break
+
+
+async def _in_thread(work: Callable[[_Taken], _Made], taken: _Taken) -> _Made:
+    return await trio.to_thread.run_sync(work, taken, abandon_on_cancel=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.RemoteProtocolError):
+        return str(error).partition(":")[0]  # what follows quotes the answer
+    return str(error) or type(error).__name__

@@ -1,0 +1,155 @@
+"""The bytes of one connection, plain or under TLS.
+
+Sockets block, and the kernel ends each wait after a slice of time: a request
+for a megabyte is then one system call without the GIL, and whatever has come
+by the end of the slice is handed over. TLS works on memory: a quarter of a
+megabyte is received at once and taken apart without a system call for each
+16 KiB record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import struct
+import time
+
+SLICE = 0.25  # seconds
+LONGEST_SEND = 10  # seconds
+_RAW = 256 << 10
+
+
+class Wire:
+    """One thread at a time. A `deadline` is a `time.monotonic()`.
+
+    All that waits raises OSError: TimeoutError when the deadline passes, other
+    kinds when the connection breaks.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Own `connected`, which blocks."""
+        receive_timeout = struct.pack("ll", 0, int(SLICE * 1e6))
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, receive_timeout)
+        send_timeout = struct.pack("ll", LONGEST_SEND, 0)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, send_timeout)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connected
+        self._tls: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._raw = memoryview(b"")
+
+    def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
+        """Shake hands as a client of `host`; from then on all bytes are encrypted."""
+        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._raw = memoryview(bytearray(_RAW))
+        try:
+            while not self._is_greeted(tls):
+                self._pump()
+                _check(deadline)
+        finally:
+            self._flush()  # the last word, or the alert that says why there is none
+        self._tls = tls
+
+    def _is_greeted(self, tls: ssl.SSLObject) -> bool:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        return True
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`, which is short."""
+        if self._tls is not None:
+            self._tls.write(data)
+            self._flush()
+        else:
+            self._send(data)
+
+    def receive(self, buffer: memoryview, deadline: float) -> int:
+        """Receive what comes first, up to `len(buffer)` bytes; 0 at the end of the connection."""
+        if self._tls is not None:
+            return self._fill_tls(self._tls, buffer, deadline, 0.0)
+        return self._fill_plain(buffer, deadline, 0)
+
+    def fill(self, buffer: memoryview, deadline: float) -> int:
+        """Receive as much of `buffer` as comes within a slice, but at least one byte.
+
+        0 at the end of the connection.
+        """
+        if self._tls is not None:
+            return self._fill_tls(self._tls, buffer, deadline, time.monotonic() + SLICE)
+        return self._fill_plain(buffer, deadline, socket.MSG_WAITALL)
+
+    def _fill_plain(self, buffer: memoryview, deadline: float, flags: int) -> int:
+        while True:
+            with contextlib.suppress(BlockingIOError):  # a slice of silence
+                return self.socket.recv_into(buffer, 0, flags)
+            _check(deadline)
+
+    def _fill_tls(
+        self, tls: ssl.SSLObject, buffer: memoryview, deadline: float, slice_ends: float
+    ) -> int:
+        filled = 0
+        while filled < len(buffer):
+            count = _decrypted(tls, buffer[filled:])
+            if count:
+                filled += count
+            elif count is None and time.monotonic() < (slice_ends if filled else deadline):
+                self._pump()
+            elif count is None and not filled:
+                raise TimeoutError
+            else:
+                break
+        return filled
+
+    def _pump(self) -> None:
+        """Receive encrypted bytes, or nothing for a slice."""
+        try:
+            count = self.socket.recv_into(self._raw)
+        except BlockingIOError:
+            return
+        if count:
+            self._incoming.write(self._raw[:count])
+        else:
+            self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._send(self._outgoing.read())
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self.socket.sendall(data)
+        except BlockingIOError:
+            raise TimeoutError from None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that nobody asked for, the end of the connection included."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN | select.POLLRDHUP)
+        unread = self._tls.pending() + self._incoming.pending if self._tls is not None else 0
+        return not unread and not poll.poll(0)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.socket.close()
+
+
+def _decrypted(tls: ssl.SSLObject, buffer: memoryview) -> int | None:
+    """Take a record apart into `buffer`; None when none is here, 0 when none will come."""
+    try:
+        # Typeshed believes that this returns bytes even when it fills a buffer.
+        return tls.read(len(buffer), buffer)  # type: ignore[return-value]
+    except ssl.SSLWantReadError:
+        return None
+    except ssl.SSLEOFError:  # no goodbye: HTTP's own lengths tell whether it came too early
+        return 0
+
+
+def _check(deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise TimeoutError
