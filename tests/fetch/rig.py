@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -79,14 +80,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(hub: LocalHub, directory: Path, **settings: object) -> AsyncIterator[Rig]:
+async def running(
+    hub: LocalHub, directory: Path, *, offline: bool = False, **settings: Any
+) -> AsyncIterator[Rig]:
     """A running fetcher on `directory`; stopped and closed in the daemon's order after."""
-    chosen = FetchSettings(**settings)  # type: ignore[arg-type]
+    chosen = FetchSettings(**settings)
     store = Store(directory)
-    credentials = Credentials(hub.endpoint, token="hf_test")
-    client = ContentClient(
-        hub.endpoint, credentials, RateLimits(), Breaker(), idle_timeout=chosen.idle_timeout
-    )
+    client = client_of(hub, chosen.idle_timeout, offline=offline)
     rig = Rig(hub, store, client, Fetcher(store, client, chosen))
     try:
         async with _service(rig.fetcher):
@@ -111,6 +111,21 @@ async def _service(fetcher: Fetcher) -> AsyncIterator[None]:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
         raise
+
+
+def client_of(
+    hub: LocalHub, idle_timeout: float = PATIENCE, *, offline: bool = False
+) -> ContentClient:
+    """A client of the hub with the token that opens everything."""
+    credentials = Credentials(hub.endpoint, token="hf_test")
+    return ContentClient(
+        hub.endpoint,
+        credentials,
+        RateLimits(),
+        Breaker(),
+        idle_timeout=idle_timeout,
+        offline=offline,
+    )
 
 
 def listed(hub: LocalHub, repo_id: str, path: str) -> tuple[Content, Source]:

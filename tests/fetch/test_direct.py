@@ -13,11 +13,9 @@ from hubfs.errors import ContentMismatch, FetchFailed, FetchStopped, RepoNotFoun
 from hubfs.fetch.direct import BLOCK, MOST_BLOCKS, DirectReader
 from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.hub.content import ContentClient
-from hubfs.hub.credentials import Credentials
-from hubfs.hub.pace import Breaker, RateLimits
 from hubfs.model.content import MIB
 from hubfs.model.ranges import ByteRange
-from tests.fetch.rig import PATIENCE, listed, logged, until
+from tests.fetch.rig import PATIENCE, client_of, listed, logged, until
 from tests.fetch.samples import sample
 from tests.localhub import Fault, LocalHub
 
@@ -28,8 +26,7 @@ KIB = 1 << 10
 @pytest.fixture
 def client(hub: LocalHub) -> Iterator[ContentClient]:
     hub.create_repo("acme/model", {"model.bin": DATA})
-    credentials = Credentials(hub.endpoint, token="hf_test")
-    client = ContentClient(hub.endpoint, credentials, RateLimits(), Breaker())
+    client = client_of(hub)
     yield client
     client.close()
 

@@ -13,13 +13,11 @@ import pytest
 from hubfs.errors import HubUnreachable, ProtocolViolation, TransientHubError
 from hubfs.fetch.pull import Pull, Throttle
 from hubfs.hub.content import ContentClient
-from hubfs.hub.credentials import Credentials
-from hubfs.hub.pace import Breaker, RateLimits
 from hubfs.model.content import MIB, Source
 from hubfs.model.ranges import ByteRange
 from hubfs.store.partials import Partial
 from hubfs.store.store import Store
-from tests.fetch.rig import listed
+from tests.fetch.rig import client_of, listed
 from tests.fetch.samples import sample
 from tests.localhub import Fault, LocalHub
 
@@ -31,8 +29,7 @@ UNLIMITED = Throttle(0)
 @pytest.fixture
 def client(hub: LocalHub) -> Iterator[ContentClient]:
     hub.create_repo("acme/model", {"model.bin": DATA})
-    credentials = Credentials(hub.endpoint, token="hf_test")
-    client = ContentClient(hub.endpoint, credentials, RateLimits(), Breaker(), idle_timeout=60)
+    client = client_of(hub)
     yield client
     client.close()
 

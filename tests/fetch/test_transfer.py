@@ -10,7 +10,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubfs.errors import FetchFailed, HubUnreachable, RepoNotFound
+from hubfs.errors import FetchFailed, HubfsError, HubUnreachable, RepoNotFound
 from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.fetch.pull import Pull
 from hubfs.fetch.transfer import FAILURE_MEMORY, Transfer
@@ -52,8 +52,9 @@ async def start_waiting(
 
     async def wait() -> None:
         try:
-            outcomes.append(await transfer.wait_for(span, PATIENCE))
-        except (FetchFailed, HubUnreachable, RepoNotFound) as error:
+            await transfer.wait_for(span, PATIENCE)
+            outcomes.append(None)
+        except HubfsError as error:
             outcomes.append(error)
 
     nursery.start_soon(wait)

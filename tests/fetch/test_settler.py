@@ -1,0 +1,188 @@
+"""What arrived is verified before it is kept, kept for good once it is, and claimed in between."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from hubfs.config import Fill
+from hubfs.errors import ContentMismatch
+from hubfs.fetch.fetcher import TICK
+from hubfs.fetch.plan import WHOLE_UP_TO
+from hubfs.fetch.transfer import FAILURE_MEMORY
+from hubfs.model.content import MIB
+from tests.fetch.rig import Rig, listed, running, until
+from tests.fetch.samples import sample
+from tests.localhub import Fault, File, LocalHub
+
+LARGE = sample(WHOLE_UP_TO + 4 * MIB)
+SMALL = sample(MIB, seed=1)
+REPO = "acme/model"
+FILES = {"large.bin": LARGE, "small.bin": SMALL, "plain.txt": SMALL[:1000]}
+
+
+@pytest.fixture
+def hub(hub: LocalHub) -> LocalHub:
+    hub.create_repo(REPO, {name: File(data) for name, data in FILES.items()})
+    return hub
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def corruption(name: str, times: int | None = 1) -> Fault:
+    return Fault("corrupt", path=f"{REPO}/{name}", at=500, times=times)
+
+
+def blobs_below(cache: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in cache.glob("blobs/sha256/*/*")}
+
+
+def partials_below(cache: Path) -> list[Path]:
+    return list(cache.glob("partial/*"))
+
+
+# --- admission -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_a_complete_file_becomes_a_blob_named_by_its_hash(
+    hub: LocalHub, cache: Path, name: str
+) -> None:
+    async with running(hub, cache) as rig:
+        content, source = listed(hub, REPO, name)
+        await rig.fetcher.complete(content, source)
+        [(sha256, data)] = blobs_below(cache).items()
+        assert data == FILES[name]
+        assert rig.store.blobs.find(content) == sha256
+        assert partials_below(cache) == []
+
+
+async def test_a_file_that_is_open_stays_readable_as_it_becomes_a_blob(
+    hub: LocalHub, cache: Path
+) -> None:
+    async with running(hub, cache, fill=Fill.ALWAYS) as rig:
+        with rig.opened(REPO, "large.bin") as opened:
+            assert await rig.read(opened, 0, 10) == LARGE[:10]
+            await until(lambda: opened.is_complete)
+            assert await rig.read(opened, 0, len(LARGE)) == LARGE
+
+
+# --- wrong bytes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["small.bin", "plain.txt"])
+async def test_wrong_bytes_of_a_small_file_are_never_served_and_fetched_again(
+    hub: LocalHub, cache: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.faults.add(corruption(name))
+    with caplog.at_level(logging.WARNING, "hubfs"):
+        async with running(hub, cache) as rig:
+            assert await rig.read_file(REPO, name) == FILES[name]
+    [record] = caplog.records
+    assert "fetching it again" in record.message
+    assert hub.log.content_bytes() == 2 * len(FILES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_bytes_that_stay_wrong_are_refused_and_never_admitted(
+    hub: LocalHub, cache: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.faults.add(corruption(name, times=None))
+    with caplog.at_level(logging.WARNING, "hubfs"):
+        async with running(hub, cache) as rig:
+            with pytest.raises(ContentMismatch, match="came for"):
+                await rig.fetcher.complete(*listed(hub, REPO, name))
+            assert blobs_below(cache) == {}
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "twice; it is refused" in caplog.records[1].message
+    assert hub.log.content_bytes() == 2 * len(FILES[name])
+
+
+async def test_a_file_that_was_refused_is_had_once_the_hub_is_right_again(
+    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    mock_clock.rate = 1
+    hub.faults.add(corruption("small.bin", times=2))
+    async with running(hub, cache) as rig:
+        with rig.opened(REPO, "small.bin") as opened:
+            with pytest.raises(ContentMismatch):
+                await rig.read(opened, 0, 1)
+            mock_clock.jump(FAILURE_MEMORY + 1)
+            assert await rig.read(opened, 0, len(SMALL)) == SMALL
+
+
+async def test_wrong_bytes_of_a_large_file_are_replaced_and_its_readers_named(
+    hub: LocalHub, cache: Path
+) -> None:
+    """They were served before the last byte could tell: the kernel must drop what it kept."""
+    hub.faults.add(corruption("large.bin"))
+    async with running(hub, cache, fill=Fill.ALWAYS) as rig:
+        with rig.opened(REPO, "large.bin") as opened:
+            rig.fetcher.note_opened(opened, 42, ())
+            await rig.read(opened, 0, 1)
+            assert await rig.fetcher.distrusted.receive() == {42}
+            await until(lambda: opened.is_complete)
+            assert await rig.read(opened, 0, len(LARGE)) == LARGE
+    assert list(blobs_below(cache).values()) == [LARGE]
+
+
+async def test_readers_that_wait_while_wrong_bytes_are_replaced_get_right_ones(
+    hub: LocalHub, cache: Path
+) -> None:
+    hub.faults.add(corruption("large.bin"))
+
+    async def read(rig: Rig, at: int) -> None:
+        with rig.opened(REPO, "large.bin") as opened:
+            await rig.fetcher.complete(*listed(hub, REPO, "large.bin"))
+            assert await rig.read(opened, at, at + MIB) == LARGE[at : at + MIB]
+
+    async with running(hub, cache) as rig, trio.open_nursery() as nursery:
+        for number in range(12):
+            nursery.start_soon(read, rig, number * MIB)
+
+
+async def test_what_was_admitted_is_not_touched_by_later_troubles(
+    hub: LocalHub, cache: Path
+) -> None:
+    async with running(hub, cache) as rig:
+        await rig.fetcher.complete(*listed(hub, REPO, "large.bin"))
+        before = blobs_below(cache)
+        hub.faults.add(corruption("small.bin", times=None))
+        with pytest.raises(ContentMismatch):
+            await rig.fetcher.complete(*listed(hub, REPO, "small.bin"))
+        assert blobs_below(cache) == before
+
+
+# --- claims ----------------------------------------------------------------------------
+
+
+async def test_what_arrived_is_claimed_within_seconds(
+    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    mock_clock.rate = 1
+    async with running(hub, cache, fill=Fill.NEVER) as rig:
+        with rig.opened(REPO, "large.bin") as opened:
+            await rig.read(opened, 0, 1)
+            await rig.quiet()
+            assert rig.store.partials.held_bytes(opened.content) == 0
+            mock_clock.jump(TICK)
+            await until(lambda: rig.store.partials.held_bytes(opened.content))
+            held = rig.fetcher.cached_bytes(opened.content)
+            assert rig.store.partials.held_bytes(opened.content) == held
+
+
+async def test_the_last_reader_to_leave_has_its_bytes_claimed(hub: LocalHub, cache: Path) -> None:
+    async with running(hub, cache, fill=Fill.NEVER) as rig:
+        with rig.opened(REPO, "large.bin") as opened:
+            await rig.read(opened, 0, 1)
+            await rig.quiet()
+            held = rig.fetcher.cached_bytes(opened.content)
+        await until(lambda: not rig.fetcher._open)
+        assert rig.store.partials.held_bytes(opened.content) == held > 0
