@@ -117,12 +117,12 @@ def test_a_tiny_map_grows_under_readers_that_never_stop(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         readers = [pool.submit(read_until_done) for _ in range(4)]
         try:
-            for writer in [pool.submit(write, number) for number in range(200)]:
+            for writer in [pool.submit(write, number) for number in range(80)]:
                 writer.result()
         finally:
             done.set()
         assert all(reader.result() for reader in readers)
-    assert all(len(get(index, b"%d" % number) or b"") == 5000 for number in range(200))
+    assert all(len(get(index, b"%d" % number) or b"") == 5000 for number in range(80))
     index.close()
 
 
