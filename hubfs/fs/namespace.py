@@ -17,7 +17,6 @@ from hubfs.errors import NotADirectory, NotOnHub, StaleHandle
 from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, NodeType, absent
 from hubfs.fs.inodes import DATASETS, ROOT, SPACES, inode_of
 from hubfs.fs.trees import Trees
-from hubfs.hub.api import HubApi
 from hubfs.model.identifiers import (
     DEFAULT_REVISION,
     RepoId,
@@ -63,13 +62,10 @@ class Misses:
 class Namespace:
     """Everything above the repos' own directories."""
 
-    def __init__(
-        self, catalog: Catalog, syncer: Syncer, api: HubApi, trees: Trees, ttl: float
-    ) -> None:
+    def __init__(self, catalog: Catalog, syncer: Syncer, trees: Trees, ttl: float) -> None:
         """Let the kernel believe a branch's directory for `ttl` seconds."""
         self._catalog = catalog
         self._syncer = syncer
-        self._api = api
         self._trees = trees
         self._ttl = ttl
         self._misses = Misses(NEGATIVE_TTL)
@@ -124,7 +120,7 @@ class Namespace:
 
     async def _ask_for_org(self, kind: RepoKind, name: str) -> Attributes:
         """`name` at the root: an organisation, another spelling of one, or a legacy repo."""
-        author = await self._api.find_author(kind, name)
+        author = await self._syncer.find_author(kind, name)
         if author == name:
             return await self._org(kind, name)
         if author is not None:

@@ -20,7 +20,7 @@ import trio
 from hubfs.errors import FetchStopped, HubError, HubfsError, NotOnHub
 from hubfs.hub.answers import RepoInfo
 from hubfs.hub.api import HubApi
-from hubfs.model.identifiers import RepoId, RevisionName, is_commit
+from hubfs.model.identifiers import RepoId, RepoKind, RevisionName, is_commit
 from hubfs.model.tree import TreeBuilder
 from hubfs.store.catalog import Catalog
 from hubfs.store.records import RefRecord, RepoRecord, SnapshotRecord
@@ -80,6 +80,7 @@ class Syncer:
         self._not_before: dict[Key, float] = {}
         self._checks = trio.CapacityLimiter(MOST_CHECKS)
         self._nursery: trio.Nursery | None = None
+        self._asking: set[trio.CancelScope] = set()
         self._switches, self.switched = trio.open_memory_channel[Key](math.inf)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -96,6 +97,8 @@ class Syncer:
             self._nursery = None
         for flight in self._flights.values():
             flight.landed.set()
+        for asking in self._asking:
+            asking.cancel()
 
     # --- what names mean ---------------------------------------------------------------
 
@@ -129,6 +132,20 @@ class Syncer:
         Raises: as `ensure`.
         """
         return await self._fly((repo, revision), self._sync)
+
+    async def find_author(self, kind: RepoKind, name: str) -> str | None:
+        """The canonical spelling of an organisation or user that has repos of `kind`.
+
+        Raises:
+            HubError: the Hub cannot be asked.
+        """
+        with trio.CancelScope() as asking:
+            self._asking.add(asking)
+            try:
+                return await self._api.find_author(kind, name)
+            finally:
+                self._asking.discard(asking)
+        raise FetchStopped("hubfs is shutting down")
 
     def _is_stale(self, known: Synced) -> bool:
         if is_commit(known.revision):
