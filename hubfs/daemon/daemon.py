@@ -27,7 +27,10 @@ from hubfs.sync.syncer import Syncer
 
 log = logging.getLogger(__name__)
 
-LONGEST_STOP = 4.0
+# A reader whose readahead fails asks once more for the page it needs: that shall be answered too.
+GRACE = 0.1
+LONGEST_STOP = 3.5
+LONGEST_UNMOUNT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def built(settings: Settings) -> Iterator[Engine]:
         syncer = Syncer(catalog, api, settings.metadata_ttl)
         fetcher = Fetcher(store, client, fetching)
         trees = Trees(catalog)
-        namespace = Namespace(catalog, syncer, api, trees, settings.metadata_ttl)
+        namespace = Namespace(catalog, syncer, trees, settings.metadata_ttl)
         filesystem = Filesystem(store, catalog, namespace, trees, fetcher)
         yield Engine(store, api, client, syncer, fetcher, filesystem)
         fetcher.close()
@@ -119,10 +122,12 @@ async def _stop_on_signal(engine: Engine, mount: Mount) -> None:
             log.info("stopping on %s", signal.Signals(number).name)
             break
     _stop_services(engine)
-    await trio.lowlevel.checkpoint()
+    await trio.sleep(GRACE)
     mount.stop()
     await trio.sleep(LONGEST_STOP)
     log.error("requests of the kernel are stuck; leaving without them")
+    with trio.move_on_after(LONGEST_UNMOUNT):
+        await mount.detach()
     os._exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import subprocess
@@ -139,6 +140,12 @@ class Mount:
     def stop(self) -> None:
         """Answer no more requests. Those under way are waited for: fail them first."""
         pyfuse3.terminate()
+
+    async def detach(self) -> None:
+        """Take the mount out of the tree though requests are unanswered; a dead one is no use."""
+        with contextlib.suppress(MountFailed):
+            take_away = functools.partial(unmount, self.mountpoint, lazy=True)
+            await trio.to_thread.run_sync(take_away, abandon_on_cancel=True)
 
     async def _drop_switched(self) -> None:
         """Make the kernel ask again for names that came to mean another commit.
