@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,18 +42,24 @@ def mount(hub: LocalHub, tmp_path: Path) -> Iterator[Mount]:
     with ExitStack() as stack:
         numbers = iter(range(1000))
 
-        def mounted(*options: str, hub: LocalHub = hub, **environment: str) -> Mounted:
+        def mounted(*options: str, hub: LocalHub = hub, **others: Any) -> Mounted:
             scratch = tmp_path / f"mount{next(numbers)}"
-            return stack.enter_context(Mounted(hub, scratch, *options, **environment))
+            return stack.enter_context(Mounted(hub, scratch, *options, **others))
 
         yield mounted
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
-    """A mounted Hub that always answers; each test brings repos of its own."""
+@pytest.fixture(scope="session", params=["auto", "off"], ids=["relayed", "plain"])
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mounted]:
+    """A mounted Hub that always answers; each test brings repos of its own.
+
+    There are two ways to the kernel, and what a user sees must not differ.
+    """
+    scratch = tmp_path_factory.mktemp("shared")
     with (
         LocalHub(token=TOKEN) as hub,
-        Mounted(hub, tmp_path_factory.mktemp("shared"), HF_TOKEN=TOKEN) as mounted,
+        Mounted(hub, scratch, "--passthrough", request.param, HF_TOKEN=TOKEN) as mounted,
     ):
         yield mounted

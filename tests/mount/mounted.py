@@ -36,10 +36,17 @@ class Mounted:
     this machine beside a home of its own.
     """
 
-    def __init__(self, hub: LocalHub, scratch: Path, *options: str, **environment: str) -> None:
+    def __init__(
+        self,
+        hub: LocalHub,
+        scratch: Path,
+        *options: str,
+        cache: Path | None = None,
+        **environment: str,
+    ) -> None:
         self.hub = hub
         self.root = scratch / "models"
-        self.cache = scratch / "cache"
+        self.cache = cache or scratch / "cache"
         self.environment = environment_in(scratch) | environment
         self._options = (*OPTIONS, *options)
         self._process: int | None = None
