@@ -124,6 +124,29 @@ class FetchStopped(FetchError):
     """hubfs is shutting down."""
 
 
+# --- jobs ------------------------------------------------------------------------------
+
+
+class JobError(HubfsError):
+    """Something about a job cannot be done."""
+
+
+class NoSuchJob(JobError):
+    """No job has that id, or it is so old that it has been forgotten."""
+
+
+class WrongJobState(JobError):
+    """A job in that state cannot be cancelled, or tried again."""
+
+
+class JobIncomplete(JobError):
+    """Part of a job's work failed; `may_pass` says whether another attempt may do it."""
+
+    def __init__(self, message: str, *, may_pass: bool, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.may_pass = may_pass
+
+
 # --- the tree --------------------------------------------------------------------------
 
 

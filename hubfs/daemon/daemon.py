@@ -22,6 +22,10 @@ from hubfs.fuse.mount import Mount, prepared
 from hubfs.hub.api import HubApi
 from hubfs.hub.content import ContentClient
 from hubfs.hub.credentials import Credentials
+from hubfs.jobs.queue import JobQueue
+from hubfs.jobs.runners import runners_of
+from hubfs.store.catalog import Catalog
+from hubfs.store.journal import Journal
 from hubfs.store.store import Store
 from hubfs.sync.syncer import Syncer
 
@@ -43,6 +47,8 @@ class Engine:
     syncer: Syncer
     fetcher: Fetcher
     filesystem: Filesystem
+    catalog: Catalog
+    jobs: JobQueue
 
 
 @contextlib.contextmanager
@@ -72,7 +78,10 @@ def built(settings: Settings) -> Iterator[Engine]:
         trees = Trees(catalog)
         namespace = Namespace(catalog, syncer, trees, settings.metadata_ttl)
         filesystem = Filesystem(store, catalog, namespace, trees, fetcher)
-        yield Engine(store, api, client, syncer, fetcher, filesystem)
+        runners = runners_of(catalog, syncer, fetcher)
+        jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
+        yield Engine(store, api, client, syncer, fetcher, filesystem, catalog, jobs)
+        jobs.close()
         fetcher.close()
         client.close()
     finally:
@@ -100,6 +109,7 @@ async def _serve(engine: Engine, mount: Mount, on_ready: Callable[[], None]) -> 
     async with engine.api, trio.open_nursery() as nursery:
         await nursery.start(engine.syncer.run)
         await nursery.start(engine.fetcher.run)
+        await nursery.start(engine.jobs.run)
         nursery.start_soon(_stop_on_signal, engine, mount)
         nursery.start_soon(_serve_mount, engine, mount, on_ready, nursery.cancel_scope)
 
@@ -133,6 +143,7 @@ async def _stop_on_signal(engine: Engine, mount: Mount) -> None:
 
 def _stop_services(engine: Engine) -> None:
     engine.syncer.stop()
+    engine.jobs.stop()
     engine.fetcher.stop()
 
 

@@ -109,6 +109,14 @@ def decode_revision(text: str) -> str:
     return re.sub(r"%2[Ff]", "/", text).replace("%25", "%")
 
 
+def find_repo_id(text: str) -> RepoId | None:
+    """Read `org/name`, `datasets/org/name` or `spaces/org/name`; None when no repo is called so."""
+    prefix, slash, rest = text.partition("/")
+    kinds = {kind.value: kind for kind in RepoKind}
+    kind, name = (kinds[prefix], rest) if slash and prefix in kinds else (RepoKind.MODEL, text)
+    return RepoId(kind, name) if is_repo_name(name) else None
+
+
 def find_revision_name(text: str) -> RevisionName | None:
     """Read `base` or `base@REV`; None when no repo can be called that."""
     base, at, encoded = text.partition("@")

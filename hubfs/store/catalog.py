@@ -15,7 +15,15 @@ from typing import NamedTuple
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.model.tree import Listing, TreeBuilder
 from hubfs.store.index import Index, Table, Transaction
-from hubfs.store.records import R, RefRecord, RepoRecord, SnapshotRecord, pack, unpack
+from hubfs.store.records import (
+    R,
+    RefRecord,
+    RefusalRecord,
+    RepoRecord,
+    SnapshotRecord,
+    pack,
+    unpack,
+)
 
 _LISTING_KEY = struct.Struct(">II")
 _NUMBER = struct.Struct(">I")
@@ -122,6 +130,42 @@ class Catalog:
                 if not key.startswith(prefix):
                     return
                 yield key[len(prefix) :].decode()
+
+    def names(self, kind: RepoKind, limit: int, after: str = "") -> list[str]:
+        """The first known repos of `kind` in name order, those that follow `after`."""
+        prefix = self._key(kind, "")
+        found: list[str] = []
+        with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
+            is_there = cursor.set_range(self._key(kind, after) + b"\0" * bool(after))
+            while is_there and cursor.key().startswith(prefix) and len(found) < limit:
+                found.append(cursor.key()[len(prefix) :].decode())
+                is_there = cursor.next()
+        return found
+
+    def note_refusal(self, repo: RepoId, record: RefusalRecord | None) -> None:
+        """Remember why the last sync of `repo` failed; None: it did not."""
+        key = self._key(repo.kind, repo.name)
+        if record is None and self.find_refusal(repo) is None:
+            return
+
+        def change(txn: Transaction) -> None:
+            if record is None:
+                txn.delete(key, db=self._table("refusals"))
+            else:
+                txn.put(key, pack(record), db=self._table("refusals"))
+
+        self._index.write(change)
+
+    def find_refusal(self, repo: RepoId) -> RefusalRecord | None:
+        """Why the last sync of `repo` failed, if it did."""
+        return self._find("refusals", self._key(repo.kind, repo.name), RefusalRecord)
+
+    def listings(self, snapshot: SnapshotRecord) -> Iterator[Listing]:
+        """All directories of a snapshot, parents first; read as they are asked for."""
+        first = 1  # the number of a tree's first entry; each listing begins where another ends
+        while (listing := self.find_listing(snapshot.number, first)) is not None:
+            yield listing
+            first = listing.first + max(1, len(listing))
 
     # --- refs and snapshots ------------------------------------------------------------
 

@@ -34,6 +34,9 @@ TABLES: Final = (
     "oids",  # git oid -> sha256
     "partials",  # content key -> PartialRecord
     "checksums",  # content key, number of a MiB -> CRC32C of it and of those that follow
+    "jobs",  # id -> JobRecord
+    "job_logs",  # id of a job, number of a line -> LogLine
+    "refusals",  # endpoint, kind, canonical name -> RefusalRecord
 )
 INITIAL_MAP_SIZE: Final = 1 << 30
 _MAX_READERS: Final = 1024

@@ -54,6 +54,56 @@ class PartialRecord:
     is_suspect: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalRecord:
+    """Why the last sync of a repo failed."""
+
+    error: str
+    hint: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job, as it is kept. Sizes in bytes, times in seconds since the epoch, 0 for never.
+
+    `failures` names the first files that failed, each with its reason;
+    `failed` counts them all.
+    """
+
+    kind: str
+    endpoint: str
+    arguments: dict[str, Any]
+    state: str
+    id: int = 0
+    batch: int = 0
+    created_at: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    not_before: float = 0.0
+    attempts: int = 0
+    files: int = 0
+    files_total: int = 0
+    size: int = 0
+    size_total: int = 0
+    failed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    hint: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    webhook: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a job's log; `number` counts from 1 over the whole life of the job."""
+
+    at: float
+    level: str
+    text: str
+    number: int = 0
+
+
 class _Record(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 

@@ -1,0 +1,1 @@
+"""Long work as durable jobs: queued, run behind readers, resumed after any end."""

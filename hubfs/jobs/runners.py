@@ -1,0 +1,21 @@
+"""Which runner does which kind of job. A new kind is one more line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hubfs.fetch.fetcher import Fetcher
+from hubfs.jobs.downloading import Downloading
+from hubfs.jobs.run import Runner
+from hubfs.jobs.states import JobKind
+from hubfs.jobs.syncing import Syncing
+from hubfs.store.catalog import Catalog
+from hubfs.sync.syncer import Syncer
+
+
+def runners_of(catalog: Catalog, syncer: Syncer, fetcher: Fetcher) -> Mapping[JobKind, Runner]:
+    """The runners of one endpoint's jobs."""
+    return {
+        JobKind.SYNC: Syncing(catalog, syncer, fetcher),
+        JobKind.DOWNLOAD: Downloading(catalog, syncer, fetcher),
+    }

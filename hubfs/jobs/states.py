@@ -1,0 +1,146 @@
+"""What may become of a job. Pure: a record and an explicit `now` in, a record out.
+
+A job that is running when its process ends is pending again at the next start:
+nothing but its own end, or a person, takes a job out of the queue.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from hubfs.errors import (
+    FetchFailed,
+    FetchStopped,
+    HubfsError,
+    JobIncomplete,
+    TransientHubError,
+    WrongJobState,
+)
+from hubfs.store.records import JobRecord
+
+MOST_ATTEMPTS: Final = 5
+HISTORY: Final = 1000
+FIRST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 600.0
+
+
+class JobKind(enum.StrEnum):
+    """What a job does."""
+
+    SYNC = "sync"
+    DOWNLOAD = "download"
+    SCAN = "scan"
+    VERIFY = "verify"
+    EVICT = "evict"
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+_MOVES: Final = {
+    "started": ({JobState.PENDING}, JobState.RUNNING),
+    "completed": ({JobState.RUNNING}, JobState.COMPLETED),
+    "failed": ({JobState.RUNNING}, JobState.FAILED),
+    "interrupted": ({JobState.RUNNING}, JobState.PENDING),
+    "cancelled": ({JobState.PENDING, JobState.RUNNING}, JobState.CANCELLED),
+    "tried again": ({JobState.FAILED, JobState.CANCELLED}, JobState.PENDING),
+}
+
+
+def has_ended(record: JobRecord) -> bool:
+    """Whether nothing more will happen to the job by itself."""
+    return record.state in ENDED
+
+
+def _moved(record: JobRecord, move: str) -> JobRecord:
+    before, after = _MOVES[move]
+    if record.state not in before:
+        raise WrongJobState(f"job {record.id} is {record.state}: it cannot be {move}")
+    return replace(record, state=after)
+
+
+def started(record: JobRecord, now: float) -> JobRecord:
+    """The job at the beginning of an attempt: what earlier ones counted and failed at is past."""
+    return replace(
+        _moved(record, "started"),
+        started_at=record.started_at or now,
+        ended_at=0.0,
+        attempts=record.attempts + 1,
+        files=0,
+        size=0,
+        failed=0,
+        failures={},
+        error="",
+        hint="",
+    )
+
+
+def completed(record: JobRecord, now: float) -> JobRecord:
+    """The job when its work is done."""
+    return replace(_moved(record, "completed"), ended_at=now)
+
+
+def cancelled(record: JobRecord, now: float) -> JobRecord:
+    """The job when a person has called it off.
+
+    Raises:
+        WrongJobState: it has ended.
+    """
+    return replace(_moved(record, "cancelled"), ended_at=now)
+
+
+def interrupted(record: JobRecord) -> JobRecord:
+    """The job when its process ended under it: to be gone on with, and no attempt of its own."""
+    moved = _moved(record, "interrupted")
+    return replace(moved, attempts=max(0, record.attempts - 1), not_before=0.0)
+
+
+def retried(record: JobRecord) -> JobRecord:
+    """The job when a person wants it tried again, from the first attempt on.
+
+    Raises:
+        WrongJobState: it has not failed and was not cancelled.
+    """
+    moved = _moved(record, "tried again")
+    return replace(moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="")
+
+
+def failed(record: JobRecord, error: HubfsError, now: float) -> JobRecord:
+    """The job after an attempt that failed: pending once more after a pause, or failed."""
+    given_up = _moved(record, "failed")
+    given_up = replace(given_up, error=str(error), hint=error.hint)
+    if may_pass(error) and record.attempts < MOST_ATTEMPTS:
+        not_before = now + pause_after(record.attempts)
+        return replace(given_up, state=JobState.PENDING, not_before=not_before)
+    return replace(given_up, ended_at=now)
+
+
+def may_pass(error: HubfsError) -> bool:
+    """Whether another attempt may meet no such failure."""
+    if isinstance(error, JobIncomplete):
+        return error.may_pass
+    return isinstance(error, TransientHubError | FetchFailed | FetchStopped)
+
+
+def pause_after(attempts: int) -> float:
+    """Seconds to wait after so many attempts: a bound that doubles, and half of it is chance."""
+    bound = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 32))
+    return float(bound * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+
+def overdue(newest_first: Iterable[JobRecord], keep: int) -> list[int]:
+    """The ids of the jobs to forget, so that at most `keep` that have ended are left."""
+    ended = [record.id for record in newest_first if has_ended(record)]
+    return ended[max(1, keep) :]
