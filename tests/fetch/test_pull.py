@@ -95,10 +95,6 @@ def test_what_came_before_an_interruption_is_kept(
     assert CLAIM.start < reports.stop <= CLAIM.start + 2 * MIB
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="BufferedReader.readinto drops what it had of a step when the connection breaks",
-)
 def test_not_a_byte_that_came_before_a_reset_is_lost(
     client: ContentClient, source: Source, partial: Partial, hub: LocalHub
 ) -> None:
