@@ -64,6 +64,7 @@ class Settler:
             await self._start_over(transfer, error)
         except StoreError as error:
             log.warning("%s cannot be kept: %s", transfer.sources[0], error)
+            transfer.lose_unclaimed()
             transfer.fail(error)
         finally:
             transfer.is_hashing = False
@@ -116,7 +117,11 @@ class Settler:
                     claim = self._claim_of(transfer)
                     await trio.to_thread.run_sync(claim, limiter=self._limiter)
         except StoreError as error:
-            log.warning("progress is not recorded: %s", error)
+            # The kernel tells of a lost page once, and then takes it for clean: what was written
+            # since the last claim may not be on disk, and no later sync would say so.
+            log.warning("what arrived last is not kept: %s", error)
+            transfer.lose_unclaimed()
+            transfer.fail(error)
         finally:
             transfer.is_claiming = False
         self._advance(transfer)

@@ -191,6 +191,12 @@ class Transfer:
         self.hash = RollingHash(self.content)
         self.unclaimed = 0
 
+    def lose_unclaimed(self) -> None:
+        """Hold only what is sure to be on disk: the disk failed to take the rest."""
+        self.plan.held = self.partial.held.copy()
+        self.hash = RollingHash(self.content)
+        self.unclaimed = 0
+
     # --- ends --------------------------------------------------------------------------
 
     @property

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Partial:
-    """One open partial file. Writing at different offsets from several threads is safe."""
+    """One open partial file; `held` is what it durably holds. Threads may write at once."""
 
     def __init__(self, index: Index, path: Path, content: Content) -> None:
         """Open or create the file.
@@ -86,6 +86,7 @@ class Partial:
         sums = self._checksums.sums_of(self.descriptor, held)
         self._record(held, sums)
         self._checksums.note_put(sums)
+        self.held = held
 
     def _record(self, held: RangeSet, sums: list[tuple[bytes, bytes]]) -> None:
         record = PartialRecord([(start, stop) for start, stop in held], updated_at=time.time())
