@@ -1,0 +1,164 @@
+"""Cold reads from afar: every round trip takes 50 ms, and a connection carries 40 MB/s."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from scripts.benchmark import proofs
+from scripts.benchmark.bench import MODEL, REPO, Bench, say, settle
+from scripts.benchmark.cold import curl, megabytes
+from scripts.benchmark.hub import Hub
+from scripts.benchmark.mounts import mounted, site_in
+from scripts.benchmark.processes import ask, dd, run
+from scripts.benchmark.rows import Row, Run, at_least, at_most, bound, interleaved, side
+from scripts.benchmark.sources import PAGE, Source, write_sparse
+
+SECTION = "cold"
+ROUND_TRIP = 0.05
+BANDWIDTH = 40e6
+CONNECTIONS = 8
+LIMITED = ("--max-connections", str(CONNECTIONS))
+LONG = "long.bin"
+
+
+def limited_line(bench: Bench) -> Iterator[Row]:
+    """How much of a line is used when each connection carries only a part of it."""
+    size = bench.pick(2 << 30, 512 << 20)
+    bench.needs_room(2 * size)
+    source = write_sparse(bench.scratch / LONG, size, seed=2)
+    bench.hub.create_repo(REPO, {MODEL: bench.model, LONG: source})
+    with bench.hub.far_away(rtt=ROUND_TRIP, bandwidth=BANDWIDTH):
+        runs, curls = interleaved(
+            bench.runs, lambda: _dd(bench, source), lambda: _side_by_side(bench, source)
+        )
+    ours = side(f"mount, {CONNECTIONS} connections", runs)
+    name = "connections of 40 MB/s, 50 ms: mount / "
+    line = bound(f"{CONNECTIONS} x 40 MB/s", CONNECTIONS * BANDWIDTH / 1e6)
+    yield Row(SECTION, f"{name}{CONNECTIONS} x 40 MB/s", "MB/s", ours, line, at_least(0.9))
+    parts = side(f"{CONNECTIONS} times curl -r", curls)
+    yield Row(SECTION, f"{name}{CONNECTIONS} times curl -r at once", "MB/s", ours, parts)
+
+
+def _dd(bench: Bench, source: Source) -> Run:
+    with mounted(bench.scratch, bench.hub, *LIMITED) as mount:
+        path = mount.directory / REPO / source.path.name
+        run("stat", path)
+        settle()
+        speed = megabytes(source.size, dd(path, source.size))
+        say(f"mount over the limited line: {speed:.0f} MB/s")
+        return Run(speed, proofs.samples(path, source))
+
+
+def _side_by_side(bench: Bench, source: Source) -> Run:
+    """The best that any client can do: the file in equal parts, each on a connection of its own."""
+    seconds, proof = _in_parts(bench, source)
+    say(f"{CONNECTIONS} times curl -r: {megabytes(source.size, seconds):.0f} MB/s")
+    return Run(megabytes(source.size, seconds), proof)
+
+
+def _in_parts(bench: Bench, source: Source) -> tuple[float, str]:
+    length = -(-source.size // CONNECTIONS)
+    with site_in(bench.scratch) as site, ThreadPoolExecutor(CONNECTIONS) as pool:
+        settle()
+
+        def get(at: int) -> float:
+            span = f"{at * length}-{min((at + 1) * length, source.size) - 1}"
+            return curl(bench.hub, source.path.name, "-r", span, "-o", site / f"part-{at}")
+
+        seconds = max(pool.map(get, range(CONNECTIONS)))
+        parts = [site / f"part-{at}" for at in range(CONNECTIONS)]
+        run("sh", "-c", 'out=$1; shift; exec cat "$@" >"$out"', "cat", site / "whole", *parts)
+        return seconds, proofs.samples(site / "whole", source)
+
+
+# --- the first byte ------------------------------------------------------------------
+
+
+def first_byte(bench: Bench) -> Iterator[Row]:
+    """How long a reader waits who wants one page in the middle of a file."""
+    choice = random.Random(3)
+    pages = bench.model.size // PAGE
+    later: list[Run] = []
+
+    def ours() -> Run:
+        offsets = [choice.randrange(pages) * PAGE for _ in range(3)]
+        with mounted(bench.scratch, bench.hub) as mount:
+            path = mount.directory / REPO / MODEL
+            run("stat", path)
+            first, *more = _read_at(path, bench.model, offsets)
+            later.extend(more)
+            return first
+
+    def theirs() -> Run:
+        return _curl_at(bench, choice.randrange(pages) * PAGE)
+
+    with bench.hub.far_away(rtt=ROUND_TRIP):
+        runs, curls = interleaved(bench.runs + 2, ours, theirs)
+    curl_side = side("curl -r", curls)
+    name = "page of an open repo, 50 ms: "
+    row = Row(SECTION, name + "first / curl -r", "s", side("mount", runs), curl_side, at_most(1.3))
+    yield row
+    after = side("mount, later", later)
+    yield Row(SECTION, name + "elsewhere, later / curl -r", "s", after, curl_side)
+
+
+def _read_at(path: Path, source: Source, offsets: list[int]) -> list[Run]:
+    found = ask("readers", "first-byte", path, *offsets)
+    wanted = ask("readers", "first-byte", source.path, *offsets)
+    proof = proofs.equal(found["digests"], wanted["digests"], "pages")
+    return [Run(seconds, proof) for seconds in found["seconds"]]
+
+
+def _curl_at(bench: Bench, offset: int) -> Run:
+    with site_in(bench.scratch) as site:
+        file = site / "page"
+        seconds = curl(bench.hub, MODEL, "-r", f"{offset}-{offset + PAGE - 1}", "-o", file)
+        with bench.model.path.open("rb") as truth:
+            truth.seek(offset)
+            return Run(seconds, proofs.equal(file.read_bytes(), truth.read(PAGE), "page"))
+
+
+# --- loaders -------------------------------------------------------------------------
+
+
+def loaders(bench: Bench) -> Iterator[Row]:
+    """What loads models, beside the time that the download alone takes at best."""
+    bench.needs_room(2 * bench.options.size)
+    path = bench.model.path
+    known = {
+        "load": ask("loaders", "load", path)["digest"],
+        "scattered": ask("readers", "scattered", path, 8)["digest"],
+    }
+
+    def download() -> Run:
+        return Run(*_in_parts(bench, bench.model))
+
+    def by(module: str, program: str, *more: object) -> Callable[[], Run]:
+        return lambda: _load(bench, bench.hub, (module, program, *more), known[program])
+
+    with bench.hub.far_away(rtt=ROUND_TRIP, bandwidth=BANDWIDTH):
+        loads, maps, least = interleaved(
+            bench.runs, by("loaders", "load"), by("readers", "scattered", 8), download
+        )
+    reference = side("the download alone", least)
+    name = "40 MB/s, 50 ms: "
+    for what, runs in (("safetensors, all tensors", loads), ("8 threads, random mmap", maps)):
+        yield Row(SECTION, f"{name}{what} / the download", "s", side("mount", runs), reference)
+
+
+def _load(bench: Bench, hub: Hub, program: tuple[Any, ...], known: str) -> Run:
+    with mounted(bench.scratch, hub, *LIMITED) as mount:
+        path = mount.directory / REPO / MODEL
+        run("stat", path)
+        settle()
+        module, name, *more = program
+        got = ask(module, name, path, *more)
+        say(f"{name} over the limited line: {got['seconds']:.1f} s")
+        return Run(got["seconds"], proofs.equal(got["digest"], known, f"all that {name} read"))
+
+
+GROUPS = (limited_line, first_byte, loaders)
