@@ -27,21 +27,23 @@ _BODILESS = frozenset({204, 304})
 
 
 class Stall:
-    """Tells a slow body from none: `LEAST_PROGRESS` bytes are due every `patience` seconds. Pure.
+    """Tells a slow body from none: `LEAST_PROGRESS` bytes per `patience` seconds of waiting. Pure.
 
-    A byte now and then is no progress: it would hold a reader for ever.
+    A byte now and then is no progress: it would hold a reader for ever. Only
+    time spent waiting counts: whoever takes the bytes may be slower still.
     """
 
-    def __init__(self, patience: float, now: float) -> None:
-        self.deadline = now + patience
+    def __init__(self, patience: float) -> None:
+        self.left = patience
         self._patience = patience
         self._came = 0
 
-    def note(self, count: int, now: float) -> None:
-        """`count` bytes came."""
+    def note(self, count: int, waited: float) -> None:
+        """`count` bytes came after `waited` seconds."""
+        self.left -= waited
         self._came += count
         if self._came >= LEAST_PROGRESS:
-            self._came, self.deadline = 0, now + self._patience
+            self._came, self.left = 0, self._patience
 
 
 class Exchange:
@@ -60,7 +62,7 @@ class Exchange:
         self.sent: Mapping[str, str] = {}
         self.is_unanswered = False
         self._lifeline = lifeline
-        self._stall = Stall(patience, time.monotonic())
+        self._stall = Stall(patience)
         self._patience = patience
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self._buffer = memoryview(bytearray(_STEP))
@@ -112,19 +114,20 @@ class Exchange:
         for name, value in head.headers:
             key, text = name.decode("latin-1"), value.decode("latin-1")
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-        length = self.headers.get("content-length")
-        is_framed = "transfer-encoding" in self.headers
+        length, is_chunked = self.headers.get("content-length"), "transfer-encoding" in self.headers
+        # Else nobody can be sure where the next answer begins.
+        is_bounded = self.status in _BODILESS or is_chunked != (length is not None)
         options = self.headers.get("connection", "").lower().replace(" ", "").split(",")
-        self._is_kept_alive = head.http_version == b"1.1" and "close" not in options
+        self._is_kept_alive = head.http_version == b"1.1" and "close" not in options and is_bounded
         if self.status in _BODILESS:
             self._left = 0
-        elif length is not None and not is_framed:
+        elif length is not None and not is_chunked:
             self._left = int(length)
         if self._left is not None:
             early = memoryview(self._http.trailing_data[0])
             self._early = early[: self._left]
             self._is_kept_alive &= len(early) <= self._left
-        self._stall = Stall(self._patience, time.monotonic())
+        self._stall = Stall(self._patience)
 
     # --- the body ----------------------------------------------------------------------
 
@@ -145,17 +148,20 @@ class Exchange:
     def _read_sized(self, buffer: memoryview) -> int:
         if not buffer or self._early:
             return self._take_early(buffer)
-        count = self.wire.fill(buffer, self._stall.deadline)
+        began = time.monotonic()
+        count = self.wire.fill(buffer, began + self._stall.left)
         if not count:
             self._lifeline.check()
-        self._stall.note(count, time.monotonic())
+        self._stall.note(count, time.monotonic() - began)
         return count
 
     def _read_framed(self, buffer: memoryview) -> int:
         while not self._early and not self._is_over:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._stall.note(self._feed(self._stall.deadline), time.monotonic())
+                began = time.monotonic()
+                count = self._feed(began + self._stall.left)
+                self._stall.note(count, time.monotonic() - began)
             elif isinstance(event, h11.Data):
                 self._early = memoryview(event.data)
             else:
@@ -172,7 +178,9 @@ class Exchange:
 
         Gives up soon and in silence.
         """
-        self._stall = Stall(_SHORT_WAIT, time.monotonic())
+        if not self._is_kept_alive:
+            return
+        self._stall = Stall(_SHORT_WAIT)
         most = _SHORT_BODY
         with contextlib.suppress(HubUnreachable, ProtocolViolation):
             while most > 0 and (count := self.readinto(memoryview(bytearray(_STEP)))):
@@ -184,9 +192,10 @@ class Exchange:
     def is_reusable(self) -> bool:
         """Whether the connection is at the start of another exchange, as far as is known."""
         if self._left is None:
-            is_over = self._is_over and self._http.their_state is h11.DONE
-            return is_over and self._is_kept_alive and not self._http.trailing_data[0]
-        return not self._left and self._is_kept_alive
+            is_over = self._is_over and not self._http.trailing_data[0]
+        else:
+            is_over = not self._left
+        return is_over and self._is_kept_alive
 
     def detach(self) -> None:
         """The connection is another's now."""

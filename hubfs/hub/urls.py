@@ -78,12 +78,13 @@ def following(url: str, location: str) -> str:
     try:
         escaped = quote(location.encode("latin-1"), safe=_KEPT)
         parts = urlsplit(urljoin(url, escaped))
-        is_clean = _has_place(parts) and "@" not in parts.netloc
+        is_clean = _has_place(parts) and parts.netloc.lower() == _place(parts)
     except ValueError:
         is_clean = False
     if not is_clean or _CONTROLS.search(location):
         raise ProtocolViolation(f"{host_of(url)} redirects to what is no http address")
-    return urlunsplit((parts.scheme, _place(parts), parts.path or "/", parts.query, ""))
+    place = _place(parts).removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
+    return urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
 
 
 def is_downgrade(url: str, following_url: str) -> bool:
@@ -98,18 +99,18 @@ def _has_place(parts: SplitResult) -> bool:
         ValueError: its port or its IPv6 address is none.
     """
     host = (parts.hostname or "").lower()
-    if ":" in host:
-        ipaddress.IPv6Address(host)
-    elif not _HOST_NAME.fullmatch(host):
-        return False
-    return parts.scheme in _DEFAULT_PORTS and parts.port != 0
+    if ":" not in host:
+        is_host = bool(_HOST_NAME.fullmatch(host))
+    else:
+        is_host = not ipaddress.IPv6Address(host).scope_id
+    return is_host and parts.scheme in _DEFAULT_PORTS and parts.port != 0
 
 
 def _place(parts: SplitResult) -> str:
+    """Host and port as they should be spelt."""
     host = (parts.hostname or "").lower()
     bracketed = f"[{host}]" if ":" in host else host
-    is_default = port_of(parts) == _DEFAULT_PORTS[parts.scheme]
-    return bracketed if is_default else f"{bracketed}:{parts.port}"
+    return bracketed if parts.port is None else f"{bracketed}:{parts.port}"
 
 
 def repo_url(endpoint: str, repo: RepoId, revision: str = "") -> str:

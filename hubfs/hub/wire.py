@@ -24,8 +24,8 @@ _RAW = 256 << 10
 class Wire:
     """One thread at a time. A `deadline` is a `time.monotonic()`.
 
-    All that waits raises OSError: TimeoutError when the deadline passes, other
-    kinds when the connection breaks.
+    All that waits raises OSError: TimeoutError when the deadline has passed, even
+    if something has come meanwhile, other kinds when the connection breaks.
     """
 
     def __init__(self, connected: socket.socket) -> None:
@@ -70,6 +70,7 @@ class Wire:
 
     def receive(self, buffer: memoryview, deadline: float) -> int:
         """Receive what comes first, up to `len(buffer)` bytes; 0 at the end of the connection."""
+        _check(deadline)
         if self._tls is not None:
             return self._fill_tls(self._tls, buffer, deadline, 0.0)
         return self._fill_plain(buffer, deadline, 0)
@@ -79,6 +80,7 @@ class Wire:
 
         0 at the end of the connection.
         """
+        _check(deadline)
         if self._tls is not None:
             return self._fill_tls(self._tls, buffer, deadline, time.monotonic() + SLICE)
         return self._fill_plain(buffer, deadline, socket.MSG_WAITALL)
