@@ -21,8 +21,9 @@ from hubfs.errors import (
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fetch.opened import OpenContent
 from hubfs.fs import xattrs
+from hubfs.fs.annex import Annex, InMemoryFile
 from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, absent
-from hubfs.fs.inodes import SPACES, Place, place_of
+from hubfs.fs.inodes import ROOT, SPACES, Place, number_within, place_of, region_of
 from hubfs.fs.namespace import Namespace
 from hubfs.fs.trees import Tree, Trees
 from hubfs.model.content import Content, Source
@@ -50,10 +51,17 @@ class OpenDirectory:
 
 
 class Filesystem:
-    """The read-only tree of one endpoint."""
+    """The read-only tree of one endpoint, and the annexes of its root."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, namespace: Namespace, trees: Trees, fetcher: Fetcher
+        self,
+        store: Store,
+        catalog: Catalog,
+        namespace: Namespace,
+        trees: Trees,
+        fetcher: Fetcher,
+        *,
+        annexes: Iterable[Annex] = (),
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -62,8 +70,12 @@ class Filesystem:
         self._fetcher = fetcher
         self._nodes: dict[int, Node] = {}
         self._handles = itertools.count(1)
-        self._files: dict[int, OpenContent] = {}
+        self._files: dict[int, OpenContent | InMemoryFile] = {}
         self._directories: dict[int, OpenDirectory] = {}
+        self._annexes = {annex.name: annex for annex in annexes}
+        self._owners = {
+            region: annex for annex in self._annexes.values() for region in annex.regions
+        }
 
     # --- names and attributes ----------------------------------------------------------
 
@@ -74,13 +86,18 @@ class Filesystem:
             NotADirectory: `parent` is none.
             HubError: the name is not known, and the Hub cannot tell.
         """
+        annex = self._owner(parent)
         number, ordinal = place_of(parent)
-        if number and (node := self._node(number)).role == "view":
+        if not annex and number and (node := self._node(number)).role == "view":
             return self._trees.lookup(self._trees.tree(number, node), ordinal, name)
         try:
             text = name.decode()
         except UnicodeDecodeError:
             return absent(FOREVER)  # the Hub speaks JSON: no name there is spelt so
+        if annex is not None:
+            return await annex.lookup(parent, text)
+        if parent == ROOT and text in self._annexes:
+            return self._annexes[text].attributes(self._annexes[text].root)
         if not number:
             return await self._namespace.lookup_fixed(parent, text)
         if node.role == "org":
@@ -93,6 +110,9 @@ class Filesystem:
         Raises:
             StaleHandle: it is not known.
         """
+        annex = self._owner(inode)
+        if annex is not None:
+            return annex.attributes(inode)
         place = place_of(inode)
         if not place.number:
             if not 1 <= inode <= SPACES:
@@ -111,17 +131,25 @@ class Filesystem:
         Raises:
             NotASymlink: it is something else.
         """
+        annex = self._owner(inode)
+        if annex is not None:
+            return annex.read_link(inode)
         number = place_of(inode).number
         if not number or (node := self._node(number)).role != "alias":
             raise NotASymlink(f"inode {inode} is no symlink")
         return self._namespace.link_target(node)
 
+    def _owner(self, inode: int) -> Annex | None:
+        return self._owners.get(region_of(inode))
+
     def _node(self, number: int) -> Node:
         node = self._nodes.get(number)
         if node is None:
-            node = self._catalog.find_node(number)
+            node = self._catalog.find_node(number_within(number))
             if node is None:
                 raise StaleHandle(f"inode number {number} is unknown")
+            if number != number_within(number):  # a snapshot's tree, seen in the Hub client's cache
+                node = node._replace(role="view", revision=node.commit)
             self._nodes[number] = node
         return node
 
@@ -148,6 +176,9 @@ class Filesystem:
         return directory is not None and directory.is_frozen
 
     def _directory(self, inode: int) -> OpenDirectory:
+        annex = self._owner(inode)
+        if annex is not None:
+            return OpenDirectory(annex.lines(inode), is_frozen=False)
         place = place_of(inode)
         node = self._node(place.number) if place.number else None
         if node is not None and node.role in {"view", "snapshot"}:
@@ -188,6 +219,9 @@ class Filesystem:
             IsADirectory: it is no file.
             AccessDenied: the repo is gated for this token.
         """
+        annex = self._owner(inode)
+        if annex is not None:
+            return self._new_handle(InMemoryFile(await annex.data(inode)))
         tree, place = self._file_place(inode)
         listing, entry = self._entry(tree, place)
         source = Source(str(tree.repo), tree.commit, listing.path_of(entry))
@@ -199,8 +233,11 @@ class Filesystem:
         except BaseException:
             self._fetcher.release(opened)
             raise
+        return self._new_handle(opened)
+
+    def _new_handle(self, file: OpenContent | InMemoryFile) -> int:
         handle = next(self._handles)
-        self._files[handle] = opened
+        self._files[handle] = file
         return handle
 
     async def locate(self, handle: int, offset: int, size: int) -> Extent | bytes:
@@ -215,6 +252,8 @@ class Filesystem:
         opened = self._files.get(handle)
         if opened is None:
             raise StaleHandle(f"file handle {handle} is unknown")
+        if isinstance(opened, InMemoryFile):
+            return opened.read(offset, size)
         span = ByteRange(offset, offset + size).clipped(opened.content.size)
         if not span.size:
             return b""
@@ -228,14 +267,14 @@ class Filesystem:
     def backing_descriptor(self, handle: int) -> int | None:
         """A descriptor of the complete blob behind an open file, if it is here. Thread-safe."""
         opened = self._files.get(handle)
-        if opened is None or not opened.content.size or not opened.is_complete:
+        if not isinstance(opened, OpenContent) or not opened.content.size or not opened.is_complete:
             return None
         return opened.descriptor
 
     def close_file(self, handle: int) -> None:
         """The handle is not used any more."""
         opened = self._files.pop(handle, None)
-        if opened is not None:
+        if isinstance(opened, OpenContent):
             self._fetcher.release(opened)
 
     # --- what is known of an inode -----------------------------------------------------
@@ -243,7 +282,10 @@ class Filesystem:
     def extended_attributes(self, inode: int) -> dict[bytes, bytes]:
         """All extended attributes of `inode`; nothing above the repos has any."""
         number, ordinal = place_of(inode)
-        if not number or (node := self._node(number)).role not in {"view", "snapshot"}:
+        if self._owner(inode) or not number:
+            return {}
+        node = self._node(number)
+        if node.role not in {"view", "snapshot"}:
             return {}
         tree = self._trees.tree(number, node)
         found = self._trees.find_entry(tree, ordinal)

@@ -51,6 +51,19 @@ class Trees:
                 self._recent.popitem(last=False)
         return found
 
+    def numbered(self, number: int) -> Tree:
+        """The tree that the index gave `number` to.
+
+        Raises:
+            StaleHandle: it gave it to none.
+        """
+        if number in self._recent:
+            return self._recent[number]
+        node = self._catalog.find_node(number)
+        if node is None:
+            raise StaleHandle(f"inode number {number} is unknown")
+        return self.tree(number, node)
+
     def _load(self, number: int, node: Node) -> Tree:
         record = self._catalog.find_repo(node.repo)
         snapshot = self._catalog.find_snapshot(node.repo, node.commit)

@@ -181,6 +181,10 @@ class Catalog:
         """The tree of `commit`, if it has been synced."""
         return self._find("snapshots", self._ref_key(repo, commit), SnapshotRecord)
 
+    def snapshots(self, repo: RepoId) -> list[str]:
+        """The commits of `repo` whose trees are stored."""
+        return list(self._names("snapshots", self._ref_key(repo, "")))
+
     def put_ref(self, repo: RepoId, revision: str, commit: str, checked_at: float) -> RefRecord:
         """Point `revision` at `commit`, whose snapshot is stored."""
 
