@@ -223,7 +223,9 @@ async def _in_thread(work: Callable[[_Taken], _Made], taken: _Taken) -> _Made:
     return await trio.to_thread.run_sync(work, taken, abandon_on_cancel=True)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, httpx.RemoteProtocolError):
         return str(error).partition(":")[0]  # what follows quotes the answer
-    return str(error) or type(error).__name__
+    # A failed handshake is wrapped in several errors without a word.
+    cause = error.__cause__ or error.__context__
+    return str(error) or (_reason(cause) if cause else type(error).__name__)
