@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from hubfs.errors import HubfsError, MountFailed
-from hubfs.store.files import make_private_directory
+from hubfs.store.files import make_private_directory, writing
 
 READY = "ready"
 
@@ -19,21 +19,24 @@ def start(arguments: list[str], log_file: Path) -> int:
     Returns its process id.
 
     Raises:
+        StoreError: `log_file` cannot be written.
         HubfsError: it ended instead; the text is its own.
     """
     make_private_directory(log_file.parent)
-    reading, writing = os.pipe()
-    with log_file.open("ab") as log:
+    with writing(log_file):
+        log = log_file.open("ab")
+    reading_end, writing_end = os.pipe()
+    with log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "hubfs", *arguments, "--ready-fd", str(writing)],
+            [sys.executable, "-m", "hubfs", *arguments, "--ready-fd", str(writing_end)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=[writing],
+            pass_fds=[writing_end],
             start_new_session=True,
         )
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
+    os.close(writing_end)
+    with os.fdopen(reading_end) as pipe:
         answer = pipe.read().strip()
     if answer == READY:
         child.returncode = 0  # it outlives this process: not ours to wait for

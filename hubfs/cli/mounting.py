@@ -23,14 +23,15 @@ from hubfs.config import (
     is_offline_by_environment,
 )
 from hubfs.daemon import daemon
-from hubfs.daemon.registry import find_running, wait_for_exit
-from hubfs.errors import HubfsError, MountFailed
+from hubfs.daemon.registry import find_running, log_file_beside, wait_for_exit
+from hubfs.errors import HubfsError, MountFailed, UsageError
 from hubfs.fuse import kernel
 from hubfs.fuse import mount as mounts
 from hubfs.hub.urls import checked_endpoint
 
 LOG_NAME = "hubfs.log"
 LONGEST_STOP = 10.0
+LONGEST_CHAIN = 40  # of symlinks, as in the kernel
 _FETCH = FetchSettings()
 
 
@@ -123,7 +124,7 @@ def mount(
     if foreground or ready_fd is not None:
         serve(settings, Readiness(ready_fd), verbose=verbose)
         return
-    log_file = settings.cache_dir / LOG_NAME
+    log_file = log_file_of(settings)
     start(arguments_of(settings, verbose=verbose), log_file)
     click.echo(f"{settings.endpoint} is mounted at {settings.mountpoint}")
     click.echo(f"  cache  {settings.cache_dir}")
@@ -137,9 +138,11 @@ def settings_of(directory: Path, cache_dir: Path | None, options: dict[str, Any]
     Raises:
         UsageError: one of them cannot be right.
     """
+    mountpoint, cache = absolute(directory), absolute(cache_dir or default_cache_dir())
+    refuse_nesting(mountpoint, cache)
     return Settings(
-        mountpoint=absolute(directory),
-        cache_dir=absolute(cache_dir or default_cache_dir()),
+        mountpoint=mountpoint,
+        cache_dir=cache,
         endpoint=checked_endpoint(options["endpoint"]),
         offline=options["offline"] or is_offline_by_environment(),
         metadata_ttl=options["metadata_ttl"],
@@ -181,8 +184,35 @@ def arguments_of(settings: Settings, *, verbose: bool) -> list[str]:
 
 
 def absolute(path: Path) -> Path:
-    """`path` from the root, without touching what is there: it may be a dead mount."""
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would touch it
+    """`path` as the kernel names it, without asking what is mounted there: it may be dead."""
+    path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would ask it
+    for _ in range(LONGEST_CHAIN):
+        path = path.parent.resolve() / path.name
+        try:
+            path = Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100
+        except OSError:
+            return path
+    raise UsageError(f"{path} is a symlink to itself")
+
+
+def refuse_nesting(mountpoint: Path, cache: Path) -> None:
+    """A mount that hides its own cache, or lies in it, could serve nothing.
+
+    Raises:
+        UsageError: one is within the other.
+    """
+    hint = "choose another directory with --cache-dir"
+    if cache.is_relative_to(mountpoint):
+        raise UsageError(f"the cache {cache} is inside the mountpoint {mountpoint}", hint=hint)
+    if mountpoint.is_relative_to(cache):
+        raise UsageError(f"the mountpoint {mountpoint} is inside the cache {cache}", hint=hint)
+
+
+def log_file_of(settings: Settings) -> Path:
+    """Where a daemon in the background logs: in its cache, or elsewhere if that is read-only."""
+    cache = settings.cache_dir
+    is_read_only = cache.is_dir() and not os.access(cache, os.W_OK)
+    return log_file_beside(settings.mountpoint) if is_read_only else cache / LOG_NAME
 
 
 def serve(settings: Settings, readiness: Readiness, *, verbose: bool) -> None:

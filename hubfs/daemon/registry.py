@@ -69,3 +69,8 @@ def wait_for_exit(pid: int, seconds: float) -> bool:
         return bool(select.select([descriptor], [], [], seconds)[0])
     finally:
         os.close(descriptor)
+
+
+def log_file_beside(mountpoint: Path) -> Path:
+    """Where the daemon of `mountpoint` logs when it may not write to its cache."""
+    return _file_of(mountpoint).with_suffix(".log")

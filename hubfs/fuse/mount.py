@@ -204,18 +204,24 @@ def prepared(mountpoint: Path) -> Path:
         unmount(path, lazy=True)
     if not path.is_dir():
         raise MountFailed(f"{path} is not a directory", hint=f"make it first: mkdir {path}")
+    if not _is_empty(path):
+        raise MountFailed(f"{path} is not empty", hint="choose an empty directory")
     return path
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return next(path.iterdir(), None) is None
+    except OSError as error:
+        raise MountFailed(f"cannot mount at {path}: {error.strerror}") from error
 
 
 def _is_alive(path: Path) -> bool:
     """Whether a daemon answers for the mount at `path`. A child asks, since it might never."""
+    # Of the file system: the kernel remembers a directory's attributes, and tells of a dead one.
+    command = ["stat", "--file-system", "--", str(path)]
     try:
-        return (
-            subprocess.run(
-                ["stat", "--", str(path)], capture_output=True, timeout=5, check=False
-            ).returncode
-            == 0
-        )
+        return subprocess.run(command, capture_output=True, timeout=5, check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return True
 
