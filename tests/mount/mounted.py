@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -14,7 +15,6 @@ from typing import Self
 
 from hubfs.fuse import kernel
 from hubfs.fuse.mount import unmount
-from hubfs.store.lock import find_owner
 from tests.localhub import LocalHub
 from tests.mount.waiting import PATIENCE
 
@@ -146,9 +146,8 @@ class Mounted:
     @property
     def pid(self) -> int:
         """The daemon's process id."""
-        owner = find_owner(self.cache)
-        assert owner is not None
-        return owner.pid
+        (file,) = Path(self.environment["XDG_RUNTIME_DIR"]).glob("hubfs/*.json")
+        return int(json.loads(file.read_text())["pid"])
 
     @property
     def is_mounted(self) -> bool:

@@ -1,0 +1,290 @@
+"""Daemons, their caches and their mountpoints: begun, crashed, refused, taken over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from hubfs.fuse import kernel
+from hubfs.store.index import SCHEMA_VERSION
+from tests.localhub import LocalHub
+from tests.mount.conftest import Mount
+from tests.mount.looking import errno_of, names, sha256
+from tests.mount.mounted import HUBFS, Mounted
+from tests.mount.test_reading import MIB, blob
+from tests.mount.waiting import PATIENCE, wait_until
+
+DATA = blob(9 * MIB, seed=71)
+REPO = "acme/model"
+
+
+@pytest.fixture
+def mounted(mount: Mount, hub: LocalHub) -> Mounted:
+    """A mount whose one repo has been read whole."""
+    hub.create_repo(REPO, {"model.bin": DATA, "config.json": b"{}"})
+    mounted = mount()
+    assert_readable(mounted)
+    wait_until(lambda: len(mounted.blobs) == 2)
+    return mounted
+
+
+def assert_readable(mounted: Mounted) -> None:
+    assert sha256(mounted / REPO / "model.bin") == sha256(DATA)
+    assert (mounted / REPO / "config.json").read_bytes() == b"{}"
+
+
+def complaint(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """What a command that fails says: one sentence, perhaps a hint, and no traceback."""
+    assert done.returncode == code, done
+    assert done.stdout == ""
+    first, *hints = done.stderr.splitlines()
+    assert first.startswith("hubfs: ")
+    assert len(hints) <= 1
+    return done.stderr
+
+
+def test_mount_returns_when_the_mount_answers(mount: Mount, hub: LocalHub) -> None:
+    """`hubfs mount` returns when the mount answers, `hubfs umount` when its daemon has ended."""
+    mounted = mount()
+    assert mounted.is_mounted
+    entry = kernel.find_mount(mounted.root)
+    assert entry is not None
+    assert (entry.type, entry.source) == ("fuse.hubfs", hub.endpoint)
+    done = mounted.hubfs("umount", mounted.root)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert mounted.wait_for_end(0)
+    assert not mounted.is_mounted
+
+
+def test_a_mount_says_where_things_are(mount: Mount) -> None:
+    mounted = mount()
+    mounted.terminate()
+    done = mounted.hubfs(*mounted.mount_command())
+    for each in (mounted.hub.endpoint, mounted.root, mounted.cache, mounted.cache / "hubfs.log"):
+        assert str(each) in done.stdout
+    assert mounted.hubfs("umount", mounted.root).returncode == 0
+
+
+def test_one_daemon_owns_a_cache(mounted: Mounted, tmp_path: Path) -> None:
+    """A cache belongs to one daemon; a second one is told the first one's pid and mountpoint."""
+    other = tmp_path / "other"
+    other.mkdir()
+    said = complaint(try_to_mount(mounted, other, mounted.cache))
+    assert f"process {mounted.pid}" in said
+    assert str(mounted.root) in said
+    assert kernel.find_mount(other) is None
+    assert_readable(mounted)
+
+
+def test_several_mounts_with_caches_of_their_own(mount: Mount, mounted: Mounted) -> None:
+    other = mount()
+    assert_readable(other)
+    other.umount()
+    assert_readable(mounted)
+
+
+def test_a_mountpoint_is_used_once(mounted: Mounted, tmp_path: Path) -> None:
+    done = try_to_mount(mounted, mounted.root, tmp_path / "second")
+    assert "is mounted already" in complaint(done)
+    assert_readable(mounted)
+
+
+def test_a_crashed_daemons_mountpoint_is_taken_over(mounted: Mounted) -> None:
+    """A mountpoint that a killed daemon left dead is taken over by the next `hubfs mount`."""
+    assert mounted.root.stat().st_ino == 1  # which the kernel answers by itself from now on
+    mounted.kill()
+    assert mounted.is_mounted
+    assert errno_of((mounted / "absent").stat) == "ENOTCONN"
+    mounted.hub.log.clear()
+    mounted.mount()
+    assert_readable(mounted)
+    assert len(mounted.hub.log) == 0
+    mounted.umount()
+    assert not mounted.is_mounted
+
+
+def test_a_crashed_daemons_mountpoint_can_be_unmounted(mounted: Mounted) -> None:
+    mounted.kill()
+    mounted.umount()
+    assert not mounted.is_mounted
+    assert names(mounted.root) == set()
+
+
+def damage_all(index: Path) -> None:
+    (index / "data.mdb").write_bytes(b"not an index" * 10_000)
+
+
+def cut(index: Path) -> None:
+    os.truncate(index / "data.mdb", 20_000)
+
+
+def lose(index: Path) -> None:
+    (index / "data.mdb").unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_all, cut, lose])
+def test_a_damaged_index_is_made_anew(mounted: Mounted, damage: Callable[[Path], None]) -> None:
+    """An index that cannot be read is set aside, with a clear message, and made from the blobs.
+
+    Nothing that was downloaded is downloaded again.
+    """
+    mounted.terminate()
+    damage(mounted.cache / "index")
+    mounted.hub.log.clear()
+    mounted.mount()
+    assert_readable(mounted)
+    assert mounted.hub.log.content_bytes() == 0
+    assert "made a new index of 2 blobs" in mounted.log
+    if damage is not lose:
+        aside = list(mounted.cache.glob("index.damaged-*/data.mdb"))
+        assert len(aside) == 1
+        assert str(aside[0].parent) in mounted.log
+
+
+def test_an_index_of_a_newer_hubfs_is_left_alone(mounted: Mounted) -> None:
+    """An index that a newer hubfs wrote is refused with a clear message and not touched."""
+    mounted.terminate()
+    data = mounted.cache / "index/data.mdb"
+    write_schema(data, SCHEMA_VERSION + 1)
+    before = (data.stat().st_mtime_ns, set(mounted.cache.rglob("*")))
+    said = complaint(mounted.hubfs(*mounted.mount_command()))
+    assert f"schema {SCHEMA_VERSION + 1}" in said
+    assert "upgrade hubfs" in said
+    assert not mounted.is_mounted
+    assert (data.stat().st_mtime_ns, set(mounted.cache.rglob("*"))) == before
+    write_schema(data, SCHEMA_VERSION)
+    mounted.hub.log.clear()
+    mounted.mount()
+    assert_readable(mounted)
+    assert len(mounted.hub.log) == 0
+
+
+def write_schema(data: Path, version: int) -> None:
+    """Leave the index as a hubfs of this schema would."""
+    with (
+        lmdb.open(str(data.parent), map_size=data.stat().st_size, max_dbs=64) as environment,
+        environment.begin(write=True) as txn,
+    ):
+        txn.put(b"schema", str(version).encode(), db=environment.open_db(b"meta", txn=txn))
+
+
+@pytest.fixture
+def bare(mount: Mount) -> Mounted:
+    """Nothing mounted, but all that is needed to try."""
+    mounted = mount()
+    mounted.terminate()
+    return mounted
+
+
+def test_a_mountpoint_must_be_an_empty_directory_of_its_own(bare: Mounted, tmp_path: Path) -> None:
+    """A mountpoint is an empty directory outside the cache; anything else is refused."""
+    file, full, inside = tmp_path / "file", tmp_path / "full", bare.cache / "models"
+    file.write_text("mine")
+    for each in (full, inside):
+        each.mkdir()
+    (full / "mine").write_text("mine")
+    cases = {
+        tmp_path / "missing": (1, "is not a directory"),
+        file: (1, "is not a directory"),
+        full: (1, "is not empty"),
+        inside: (2, "is inside the cache"),
+        bare.cache: (2, "is inside the mountpoint"),
+        bare.cache.parent: (2, "is inside the mountpoint"),
+    }
+    for path, (code, reason) in cases.items():
+        assert reason in complaint(try_to_mount(bare, path, bare.cache), code)
+        assert kernel.find_mount(path) is None
+    assert (full / "mine").read_text() == "mine"
+
+
+def try_to_mount(bare: Mounted, path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    return bare.hubfs("mount", path, "--cache-dir", cache, "--endpoint", bare.hub.endpoint)
+
+
+def test_a_mountpoint_may_be_named_in_any_way(bare: Mounted, tmp_path: Path) -> None:
+    """A mountpoint may be named by a symlink, or relative to where the command runs."""
+    link = tmp_path / "link"
+    link.symlink_to(Path("away") / ".." / bare.root.relative_to(tmp_path))
+    (tmp_path / "away").mkdir()
+    assert try_to_mount(bare, link, bare.cache).returncode == 0
+    assert bare.is_mounted
+    assert bare.hubfs("umount", os.path.relpath(link)).returncode == 0
+    assert not bare.is_mounted
+
+
+def test_a_cache_must_be_a_directory_that_is_not_in_the_mount(
+    bare: Mounted, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert str(file) in complaint(try_to_mount(bare, bare.root, file))
+    within = try_to_mount(bare, bare.root, bare.root / "cache")
+    assert "inside the mountpoint" in complaint(within, 2)
+    assert file.read_text() == "mine"
+    assert names(bare.root) == set()
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Make directories read-only, as a disk is that is mounted so."""
+    if os.getuid():
+        pytest.skip("only root may remount a directory read-only")
+    done: list[Path] = []
+
+    def make(path: Path) -> None:
+        subprocess.run(["mount", "--bind", path, path], check=True)
+        done.append(path)
+        subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True)
+
+    yield make
+    for path in done:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_a_cache_that_may_not_be_written_is_read(
+    read_only: Callable[[Path], None], mount: Mount, hub: LocalHub
+) -> None:
+    """A cache on a read-only disk is read as it is; what is not in it is read and not kept."""
+    hub.create_repo("acme/cached", {"model.bin": DATA})
+    hub.create_repo("acme/other", {"model.bin": DATA[::-1]})
+    mounted = mount()
+    assert sha256(mounted / "acme/cached/model.bin") == sha256(DATA)
+    wait_until(lambda: len(mounted.blobs) == 1)
+    mounted.terminate()
+    read_only(mounted.cache)
+    mounted.mount()
+    assert sha256(mounted / "acme/cached/model.bin") == sha256(DATA)
+    assert hub.log.content_bytes() == len(DATA)
+    assert sha256(mounted / "acme/other/model.bin") == sha256(DATA[::-1])
+    assert len(mounted.blobs) == 1
+
+
+def test_in_the_foreground_it_logs_to_standard_error(bare: Mounted) -> None:
+    """`hubfs mount --foreground` stays, and logs to standard error, until it is interrupted."""
+    command = [HUBFS, *bare.mount_command("--foreground")]
+    with subprocess.Popen(
+        command, env=bare.environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            wait_until(lambda: bare.is_mounted and bare.root.stat().st_ino == 1)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "ready" in said
+    assert "Traceback" not in said
+    assert not bare.is_mounted
+
+
+def test_what_is_not_mounted_cannot_be_unmounted(bare: Mounted, tmp_path: Path) -> None:
+    for path in (bare.root, tmp_path / "missing", Path("/proc")):
+        said = complaint(bare.hubfs("umount", path))
+        assert f"nothing of hubfs is mounted at {path}" in said
+    assert Path("/proc/self").exists()
