@@ -38,10 +38,20 @@ class FetchSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """All of it. Times in seconds."""
+class ControlSettings:
+    """Who else may control the daemon: whom `http` (HOST:PORT) lets in, and who is told of jobs."""
 
-    mountpoint: Path
+    http: str = ""
+    token: str = field(default="", repr=False)
+    webhook: str = field(default="", repr=False)
+    webhook_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. Times in seconds. Without a mountpoint, an engine works unseen."""
+
+    mountpoint: Path | None
     cache_dir: Path
     endpoint: str = DEFAULT_ENDPOINT
     offline: bool = False
@@ -49,6 +59,15 @@ class Settings:
     allow_other: bool = False
     passthrough: Passthrough = Passthrough.AUTO
     fetch: FetchSettings = field(default_factory=FetchSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+
+
+def runtime_dir() -> Path:
+    """`$XDG_RUNTIME_DIR/hubfs`; without it `/run/hubfs` for root, `/tmp/hubfs-UID` for others."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and Path(given).is_dir():
+        return Path(given) / "hubfs"
+    return Path("/run/hubfs") if os.getuid() == 0 else Path(f"/tmp/hubfs-{os.getuid()}")  # noqa: S108
 
 
 def default_cache_dir() -> Path:

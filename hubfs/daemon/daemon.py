@@ -7,27 +7,15 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import trio
 
 from hubfs.config import Settings
+from hubfs.daemon.controlling import Controlling, opened
+from hubfs.daemon.engine import Engine, built, services
 from hubfs.daemon.registry import Running, registered
-from hubfs.fetch.fetcher import Fetcher
-from hubfs.fs.filesystem import Filesystem
-from hubfs.fs.namespace import Namespace
-from hubfs.fs.trees import Trees
 from hubfs.fuse.mount import Mount, prepared
-from hubfs.hub.api import HubApi
-from hubfs.hub.content import ContentClient
-from hubfs.hub.credentials import Credentials
-from hubfs.jobs.queue import JobQueue
-from hubfs.jobs.runners import runners_of
-from hubfs.store.catalog import Catalog
-from hubfs.store.journal import Journal
-from hubfs.store.store import Store
-from hubfs.sync.syncer import Syncer
 
 log = logging.getLogger(__name__)
 
@@ -35,57 +23,6 @@ log = logging.getLogger(__name__)
 GRACE = 0.1
 LONGEST_STOP = 3.5
 LONGEST_UNMOUNT = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The parts below the mount, wired together."""
-
-    store: Store
-    api: HubApi
-    client: ContentClient
-    syncer: Syncer
-    fetcher: Fetcher
-    filesystem: Filesystem
-    catalog: Catalog
-    jobs: JobQueue
-
-
-@contextlib.contextmanager
-def built(settings: Settings) -> Iterator[Engine]:
-    """The engine for `settings`; the cache is owned within and closed after.
-
-    Raises:
-        CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
-    """
-    store = Store(settings.cache_dir, str(settings.mountpoint))
-    try:
-        credentials = Credentials(settings.endpoint)
-        fetching, offline = settings.fetch, settings.offline
-        idle = fetching.idle_timeout
-        api = HubApi(settings.endpoint, credentials, idle_timeout=idle, offline=offline)
-        client = ContentClient(
-            settings.endpoint,
-            credentials,
-            api.limits,
-            api.breaker,
-            idle_timeout=idle,
-            offline=offline,
-        )
-        catalog = store.catalog(settings.endpoint)
-        syncer = Syncer(catalog, api, settings.metadata_ttl)
-        fetcher = Fetcher(store, client, fetching)
-        trees = Trees(catalog)
-        namespace = Namespace(catalog, syncer, trees, settings.metadata_ttl)
-        filesystem = Filesystem(store, catalog, namespace, trees, fetcher)
-        runners = runners_of(catalog, syncer, fetcher)
-        jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
-        yield Engine(store, api, client, syncer, fetcher, filesystem, catalog, jobs)
-        jobs.close()
-        fetcher.close()
-        client.close()
-    finally:
-        store.close()
 
 
 def run(settings: Settings, on_ready: Callable[[], None]) -> None:
@@ -96,20 +33,21 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
     """
     _raise_descriptor_limit()
+    assert settings.mountpoint is not None  # noqa: S101 - whoever mounts has named it
     mountpoint = prepared(settings.mountpoint)
     running = Running(os.getpid(), str(mountpoint), str(settings.cache_dir), settings.endpoint)
     with built(settings) as engine:
         syncer, fetcher = engine.syncer, engine.fetcher
         mount = Mount(engine.filesystem, syncer.switched, fetcher.distrusted, settings, mountpoint)
-        with mount.mounted(), registered(running):
-            trio.run(_serve, engine, mount, on_ready)
+        with opened(settings, engine) as control, mount.mounted(), registered(running):
+            trio.run(_serve, engine, mount, control, on_ready)
 
 
-async def _serve(engine: Engine, mount: Mount, on_ready: Callable[[], None]) -> None:
-    async with engine.api, trio.open_nursery() as nursery:
-        await nursery.start(engine.syncer.run)
-        await nursery.start(engine.fetcher.run)
-        await nursery.start(engine.jobs.run)
+async def _serve(
+    engine: Engine, mount: Mount, control: Controlling, on_ready: Callable[[], None]
+) -> None:
+    async with services(engine) as nursery:
+        await nursery.start(control.run)
         nursery.start_soon(_stop_on_signal, engine, mount)
         nursery.start_soon(_serve_mount, engine, mount, on_ready, nursery.cancel_scope)
 
@@ -121,7 +59,7 @@ async def _serve_mount(
         await nursery.start(mount.serve)
         on_ready()
         log.info("ready")
-    _stop_services(engine)
+    engine.stop()
     everything.cancel()
 
 
@@ -131,7 +69,7 @@ async def _stop_on_signal(engine: Engine, mount: Mount) -> None:
         async for number in signals:
             log.info("stopping on %s", signal.Signals(number).name)
             break
-    _stop_services(engine)
+    engine.stop()
     await trio.sleep(GRACE)
     mount.stop()
     await trio.sleep(LONGEST_STOP)
@@ -139,12 +77,6 @@ async def _stop_on_signal(engine: Engine, mount: Mount) -> None:
     with trio.move_on_after(LONGEST_UNMOUNT):
         await mount.detach()
     os._exit(1)
-
-
-def _stop_services(engine: Engine) -> None:
-    engine.syncer.stop()
-    engine.jobs.stop()
-    engine.fetcher.stop()
 
 
 def _raise_descriptor_limit() -> None:

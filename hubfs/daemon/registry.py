@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hubfs.config import runtime_dir
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -20,14 +22,6 @@ class Running:
     mountpoint: str
     cache_dir: str
     endpoint: str
-
-
-def runtime_dir() -> Path:
-    """`$XDG_RUNTIME_DIR/hubfs`; without it `/run/hubfs` for root, `/tmp/hubfs-UID` for others."""
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and Path(given).is_dir():
-        return Path(given) / "hubfs"
-    return Path("/run/hubfs") if os.getuid() == 0 else Path(f"/tmp/hubfs-{os.getuid()}")  # noqa: S108
 
 
 def _file_of(mountpoint: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from hubfs.config import FetchSettings, Settings
-from hubfs.daemon.daemon import Engine, built
+from hubfs.daemon.engine import Engine, built, services
 from hubfs.jobs.queue import JobQueue, Wanted
 from hubfs.jobs.states import JobKind, has_ended
 from hubfs.store.records import JobRecord
@@ -25,20 +25,13 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """The parts of a daemon but for its mount."""
     chosen = FetchSettings(**fetching)
-    settings = Settings(Path("/nowhere"), cache, hub.endpoint, fetch=chosen)
-    with built(settings) as built_engine:
-        async with built_engine.api, trio.open_nursery() as nursery:
-            await nursery.start(built_engine.syncer.run)
-            await nursery.start(built_engine.fetcher.run)
-            await nursery.start(
-                lambda task_status: built_engine.jobs.run(resumes=resumes, task_status=task_status)
-            )
+    settings = Settings(None, cache, hub.endpoint, fetch=chosen)
+    with built(settings) as engine:
+        async with services(engine, resumes=resumes) as nursery:
             try:
-                yield built_engine
+                yield engine
             finally:
-                built_engine.jobs.stop()
-                built_engine.syncer.stop()
-                built_engine.fetcher.stop()
+                engine.stop()
                 nursery.cancel_scope.cancel()
 
 

@@ -1,0 +1,319 @@
+"""What the API does, free of HTTP: questions and wishes as calls on the parts of an engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import trio
+
+from hubfs.config import Settings
+from hubfs.control import models
+from hubfs.control.troubles import Troubles
+from hubfs.control.views import job_of, moment, standing_of, trouble_of
+from hubfs.errors import NoSuchEntry, RepoNotFound, UsageError
+from hubfs.fetch.fetcher import Fetcher
+from hubfs.fs.xattrs import state_of
+from hubfs.hub.api import HubApi
+from hubfs.jobs.files import Files, newest, repo_named
+from hubfs.jobs.queue import JobQueue, Wanted
+from hubfs.jobs.selection import Selection
+from hubfs.jobs.states import JobKind, has_ended
+from hubfs.model.classification import classify
+from hubfs.model.identifiers import RepoId, RepoKind, is_revision
+from hubfs.model.tree import Entry
+from hubfs.store.catalog import Catalog
+from hubfs.store.records import JobRecord, RepoRecord
+from hubfs.store.store import Store
+from hubfs.sync.syncer import Synced, Syncer
+
+USAGE_FOR = 10.0  # seconds for which a count of all blobs is good enough
+MOST_COUNTED = 5000  # files of a repo of which a list of repos says how much is here
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of an engine that the API speaks to. `mountpoint` is None without a mount."""
+
+    settings: Settings
+    mountpoint: str | None
+    store: Store
+    catalog: Catalog
+    api: HubApi
+    syncer: Syncer
+    fetcher: Fetcher
+    jobs: JobQueue
+    troubles: Troubles
+
+
+class Control:
+    """All questions and wishes. Runs on the engine's event loop; what may take long, in threads."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._catalog = parts.catalog
+        self.jobs = parts.jobs
+        self._started_at = time.time()
+        self._usage = (0, 0)
+        self._usage_at = float("-inf")
+
+    # --- wishes ------------------------------------------------------------------------
+
+    async def register(self, wish: models.RegisterRequest) -> models.Registration:
+        """Make a repo known, and have it synced if that is wished.
+
+        Raises:
+            UsageError: no repo can be called that.
+        """
+        repo, revision = repo_named(wish.repo), checked_revision(wish.revision)
+        if self._catalog.find_repo(repo) is None:
+            put = self._catalog.put_repo
+            await trio.to_thread.run_sync(put, repo, RepoRecord(repo.name))
+        job = None
+        if wish.auto_sync:
+            request = models.SyncRequest(repo=str(repo), revision=revision, webhook=wish.webhook)  # type: ignore[call-arg]  # the other fields have defaults
+            job = await self.sync(request)
+        known = self._model(repo, self._syncing())
+        return models.Registration(repo=str(repo), status=known.status, job=job)
+
+    async def sync(self, wish: models.SyncRequest) -> models.Job:
+        """Queue a sync.
+
+        Raises:
+            UsageError: it does not say of what.
+        """
+        if (wish.repo is None) != wish.all:
+            raise UsageError("what is to be synced?", hint="give either a repo, or all: true")
+        repo = str(repo_named(wish.repo)) if wish.repo else ""
+        arguments = {
+            "repo": repo,
+            "revision": checked_revision(wish.revision),
+            "eager_size": wish.eager_size,
+        }
+        return self.job(await self.jobs.submit(Wanted(JobKind.SYNC, arguments, wish.webhook)))
+
+    async def download(self, wish: models.DownloadRequest) -> models.Batch:
+        """Queue downloads, one job for each repo.
+
+        Raises:
+            UsageError: no repo, or no revision, can be called that.
+        """
+        everything = [_download_arguments(item) for item in wish.items]
+        queued: list[JobRecord] = []
+        for arguments in everything:
+            batch = queued[0].batch if queued else 0
+            wanted = Wanted(JobKind.DOWNLOAD, arguments, wish.webhook, batch)
+            queued.append(await self.jobs.submit(wanted))
+        return models.Batch(batch=queued[0].batch, jobs=[self.job(each) for each in queued])
+
+    async def check(self, wish: models.DownloadItem) -> models.Check:
+        """What a download would bring. The repo's metadata is brought up to date for it.
+
+        Raises:
+            HubError: the repo cannot be had.
+            UsageError: no repo can be called that.
+        """
+        found = await newest(
+            self._parts.syncer, repo_named(wish.repo), checked_revision(wish.revision)
+        )
+        selection = Selection(tuple(wish.include), tuple(wish.exclude))
+        files = Files(
+            self._catalog,
+            found.repo,
+            found.ref.commit,
+            found.snapshot,
+            lambda path, _: selection.accepts(path),
+        )
+        count = size = missing_files = missing_size = 0
+        for content, _ in files:
+            cached = self._parts.fetcher.cached_bytes(content)
+            count, size = count + 1, size + content.size
+            missing_files += cached < content.size
+            missing_size += content.size - cached
+            if not count % 256:
+                await trio.lowlevel.checkpoint()
+        return models.Check(
+            repo=str(found.repo),
+            commit=found.ref.commit,
+            files=count,
+            size=size,
+            missing_files=missing_files,
+            missing_size=missing_size,
+        )
+
+    # --- jobs --------------------------------------------------------------------------
+
+    def job(self, record: JobRecord) -> models.Job:
+        """A job as the API shows it."""
+        return job_of(record, self.jobs.pace(record.id))
+
+    # --- repos -------------------------------------------------------------------------
+
+    async def repos(
+        self, kind: RepoKind, limit: int, after: str, *, counts_cached: bool
+    ) -> models.Models:
+        """A page of the known repos."""
+        names = self._catalog.names(kind, limit + 1, after)
+        syncing = self._syncing()
+        found = []
+        for name in names[:limit]:
+            known = self._model(RepoId(kind, name), syncing)
+            if counts_cached and known.files <= MOST_COUNTED:
+                known.cached = await self._cached_of(RepoId(kind, name))
+            found.append(known)
+        following = names[limit - 1] if len(names) > limit else None
+        return models.Models(models=found, next=following)
+
+    async def repo(self, text: str, revision: str, limit: int, after: int) -> models.ModelDetail:
+        """A repo with a page of its files.
+
+        Raises:
+            RepoNotFound: it is not known here.
+            NoSuchEntry: it is, but not at that revision.
+        """
+        repo = self._canonical(repo_named(text))
+        known = self._model(repo, self._syncing())
+        found = self._parts.syncer.find(repo, checked_revision(revision))
+        if found is None and revision:
+            hint = f"sync it: hubfs sync {repo}@{revision}"
+            raise NoSuchEntry(f"{repo} is not known at {revision}", hint=hint)
+        page: list[models.File] = []
+        following = None
+        for at, (path, entry) in enumerate(self._entries(found)):
+            if len(page) == limit:
+                following = at
+                break
+            if at >= after:
+                page.append(self._file(path, entry))
+            if not at % 256:
+                await trio.lowlevel.checkpoint()
+        known.commit = found.ref.commit if found else None
+        return models.ModelDetail(
+            **known.model_dump(), revision=revision, listing=page, next=following
+        )
+
+    def _canonical(self, repo: RepoId) -> RepoId:
+        if self._catalog.find_repo(repo) is not None:
+            return repo
+        other = self._catalog.find_alias(repo.kind, repo.name)
+        if other is None:
+            hint = f"make it known: hubfs register {repo}"
+            raise RepoNotFound(f"{repo} is not known here", hint=hint)
+        return RepoId(repo.kind, other)
+
+    def _model(self, repo: RepoId, syncing: set[str]) -> models.Model:
+        record = self._catalog.find_repo(repo) or RepoRecord(repo.name)
+        refusal = self._catalog.find_refusal(repo)
+        found = self._parts.syncer.find(repo, "")
+        ref = found.ref if found else None
+        is_syncing = str(repo) in syncing
+        standing = standing_of(ref, refusal, time.time(), is_syncing=is_syncing)
+        return models.Model(
+            repo=str(repo),
+            status=standing,
+            error=refusal.error if refusal and standing == "failed" else "",
+            commit=ref.commit if ref else None,
+            checked_at=moment(ref.checked_at) if ref else None,
+            files=found.snapshot.files if found else 0,
+            size=found.snapshot.size if found else 0,
+            private=record.private,
+            gated=bool(record.gated),
+        )
+
+    def _syncing(self) -> set[str]:
+        live = [job for job in self.jobs.live() if job.kind == JobKind.SYNC]
+        return {job.arguments.get("repo", "") for job in live if not has_ended(job)}
+
+    def _entries(self, found: Synced | None) -> Iterator[tuple[str, Entry]]:
+        for listing in self._catalog.listings(found.snapshot) if found else ():
+            for entry in listing:
+                if not entry.is_directory:
+                    yield listing.path_of(entry), entry
+
+    def _file(self, path: str, entry: Entry) -> models.File:
+        content, blobs = entry.content, self._parts.store.blobs
+        cached = self._parts.fetcher.cached_bytes(content)
+        told = classify(path)
+        return models.File(
+            path=path,
+            size=entry.size,
+            kind=told.kind.value,
+            format=told.format,
+            precision=told.precision,
+            sha256=entry.sha256 or blobs.find(content),
+            git_oid=entry.oid,
+            state=state_of(content, cached, blobs),  # type: ignore[arg-type]
+            cached=cached,
+        )
+
+    async def _cached_of(self, repo: RepoId) -> int:
+        found = self._parts.syncer.find(repo, "")
+        total = 0
+        for at, (_, entry) in enumerate(self._entries(found)):
+            total += self._parts.fetcher.cached_bytes(entry.content)
+            if not at % 256:
+                await trio.lowlevel.checkpoint()
+        return total
+
+    # --- the whole ---------------------------------------------------------------------
+
+    async def status(self) -> models.Status:
+        """The engine at a glance."""
+        settings, breaker = self._parts.settings, self._parts.api.breaker
+        states = Counter(job.state for job in self.jobs.live())
+        started = moment(self._started_at)
+        assert started is not None  # noqa: S101 - no clock stands at 1970
+        return models.Status(
+            version=version("hubfs"),
+            pid=os.getpid(),
+            started_at=started,
+            endpoint=settings.endpoint,
+            mountpoint=self._parts.mountpoint,
+            offline=settings.offline,
+            hub="offline" if settings.offline else breaker.reason or "reachable",
+            cache=await self.cache(),
+            repos=await trio.to_thread.run_sync(self._count_repos),
+            jobs={"running": states["running"], "pending": states["pending"]},
+            troubles=[trouble_of(each) for each in self._parts.troubles.recent()],
+        )
+
+    def _count_repos(self) -> int:
+        return sum(len(self._catalog.names(kind, 1 << 30)) for kind in RepoKind)
+
+    async def cache(self) -> models.Cache:
+        """How full the cache is. The count of blobs may be some seconds old."""
+        if trio.current_time() - self._usage_at > USAGE_FOR:
+            self._usage = await trio.to_thread.run_sync(self._parts.store.blobs.usage)
+            self._usage_at = trio.current_time()
+        space = self._parts.store.space()
+        return models.Cache(
+            directory=str(self._parts.settings.cache_dir),
+            blobs=self._usage[0],
+            size=self._usage[1],
+            disk_total=space.total,
+            disk_available=space.available,
+        )
+
+
+def checked_revision(text: str) -> str:
+    """`text` as a revision; empty is the default one.
+
+    Raises:
+        UsageError: no revision can be called that.
+    """
+    if text and not is_revision(text):
+        raise UsageError(f"not a revision: {text!r}", hint="give a branch, a tag or a commit")
+    return text
+
+
+def _download_arguments(item: models.DownloadItem) -> dict[str, object]:
+    return {
+        "repo": str(repo_named(item.repo)),
+        "revision": checked_revision(item.revision),
+        "include": item.include,
+        "exclude": item.exclude,
+    }

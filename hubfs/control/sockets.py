@@ -1,0 +1,137 @@
+"""Where an engine listens: a Unix socket for its owner, TCP for whom it was asked to serve.
+
+The socket of a cache is found in two ways: by a link in the cache itself, and
+by a name in the runtime directory that follows from the cache's path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubfs.config import runtime_dir
+from hubfs.errors import StoreFull, UsageError
+
+LINK = "control.sock"
+BACKLOG = 64
+_LONGEST_ADDRESS = 107  # sun_path without its NUL
+
+
+def socket_path(cache_dir: Path) -> Path:
+    """Where the engine that owns `cache_dir` listens."""
+    name = hashlib.sha256(str(cache_dir).encode()).hexdigest()[:16]
+    return runtime_dir() / f"{name}.sock"
+
+
+@contextlib.contextmanager
+def listening(cache_dir: Path) -> Iterator[socket.socket]:
+    """A listening socket for the owner of the cache, and nobody else; gone after.
+
+    Whoever connects early waits in the backlog until it is served.
+
+    Raises:
+        StoreFull: the runtime directory cannot be used.
+    """
+    path = socket_path(cache_dir)
+    _make_private(path.parent)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    with contextlib.closing(listener):
+        path.unlink(missing_ok=True)  # of an owner that was killed: we hold the cache's lock
+        with _short(path) as address:
+            listener.bind(address)
+        path.chmod(0o600)  # before `listen`: until then nobody can connect
+        listener.listen(BACKLOG)
+        link = cache_dir / LINK
+        _try_to_link(link, path)
+        try:
+            yield listener
+        finally:
+            for each in (path, link):
+                with contextlib.suppress(OSError):
+                    each.unlink()
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.lstat()
+    except OSError as error:
+        raise StoreFull(f"cannot make {directory}: {error.strerror}") from error
+    # In /tmp, anybody may have made it before us.
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_ours or found.st_mode & 0o022:
+        hint = "remove it, or set XDG_RUNTIME_DIR to a directory of yours"
+        raise StoreFull(f"{directory} belongs to, or may be written by, someone else", hint=hint)
+
+
+def _try_to_link(link: Path, path: Path) -> None:
+    with contextlib.suppress(OSError):  # a cache that may not be written is found by name alone
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+
+
+@contextlib.contextmanager
+def short_address(cache_dir: Path) -> Iterator[str | None]:
+    """An address, good within, of the socket that answers for the cache; None if none does."""
+    for path in (cache_dir / LINK, socket_path(cache_dir)):
+        with contextlib.suppress(OSError), _short(path) as address:
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+                probe.connect(address)
+            yield address
+            return
+    yield None
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """`path` as an address: the kernel takes 107 bytes, so a longer one goes by its directory."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[::1]:PORT` or `:PORT` (this machine alone) as host and port.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"not an address: {text!r}", hint="give HOST:PORT, such as 127.0.0.1:8711")
+    return host, int(port)
+
+
+@contextlib.contextmanager
+def listening_tcp(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening TCP socket.
+
+    Raises:
+        UsageError: the address cannot be taken.
+    """
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
+    except OSError as error:
+        raise UsageError(f"cannot listen at {host}: {error.strerror}") from error
+    with contextlib.closing(listener):
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise UsageError(f"cannot listen at {host}:{port}: {error.strerror}") from error
+        yield listener

@@ -1,0 +1,90 @@
+"""The control API as a service of an engine: its doors opened early, its stack loaded late.
+
+Whoever owns the cache answers for it, mounted or not. The sockets listen
+before anything heavy is imported, so that who connects early only waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import trio
+
+from hubfs.config import Settings
+from hubfs.control import troubles
+from hubfs.control.guards import TcpRules
+from hubfs.control.sockets import listening, listening_tcp, parse_address
+from hubfs.daemon.engine import Engine
+from hubfs.errors import StoreFull
+
+if TYPE_CHECKING:
+    from hubfs.control.server import ControlServer
+
+log = logging.getLogger(__name__)
+
+Doors = list[tuple[socket.socket, TcpRules | None]]
+
+
+class Controlling:
+    """A service. An error of its own ends it alone: the mount goes on."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, doors: Doors, kept: troubles.Troubles
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._doors = doors
+        self._troubles = kept
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started at once, since early callers wait in the backlog."""
+        task_status.started()
+        try:
+            server = await trio.to_thread.run_sync(self._server)
+            await server.run(self._doors)
+        except Exception:
+            log.exception("a bug: the control API is not served any more")
+
+    def _server(self) -> ControlServer:
+        from hubfs.control.engine import Parts  # noqa: PLC0415 - takes a second and 40 MB
+        from hubfs.control.server import ControlServer  # noqa: PLC0415
+
+        engine, mountpoint = self._engine, self._settings.mountpoint
+        return ControlServer(
+            Parts(
+                settings=self._settings,
+                mountpoint=str(mountpoint) if mountpoint else None,
+                store=engine.store,
+                catalog=engine.catalog,
+                api=engine.api,
+                syncer=engine.syncer,
+                fetcher=engine.fetcher,
+                jobs=engine.jobs,
+                troubles=self._troubles,
+            )
+        )
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, engine: Engine) -> Iterator[Controlling]:
+    """The service of `engine`, with its doors open within.
+
+    Raises:
+        UsageError: the address to listen at cannot be right, or is taken.
+    """
+    doors: Doors = []
+    with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(troubles.kept())
+        if settings.control.http:
+            host, port = parse_address(settings.control.http)
+            rules = TcpRules(host, settings.control.token)
+            doors.append((stack.enter_context(listening_tcp(host, port)), rules))
+        try:
+            doors.append((stack.enter_context(listening(settings.cache_dir)), None))
+        except StoreFull as error:
+            log.warning("commands cannot reach this daemon: %s", error)
+        yield Controlling(settings, engine, doors, kept)

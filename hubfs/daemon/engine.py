@@ -1,0 +1,97 @@
+"""The engine: all parts below the mount, wired together, whoever runs them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from functools import partial as bind
+
+import trio
+
+from hubfs.config import Settings
+from hubfs.fetch.fetcher import Fetcher
+from hubfs.fs.filesystem import Filesystem
+from hubfs.fs.hubcache import HubCache
+from hubfs.fs.namespace import Namespace
+from hubfs.fs.trees import Trees
+from hubfs.hub.api import HubApi
+from hubfs.hub.content import ContentClient
+from hubfs.hub.credentials import Credentials
+from hubfs.jobs.queue import JobQueue
+from hubfs.jobs.runners import runners_of
+from hubfs.store.catalog import Catalog
+from hubfs.store.journal import Journal
+from hubfs.store.store import Store
+from hubfs.sync.syncer import Syncer
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts below the mount, wired together."""
+
+    store: Store
+    api: HubApi
+    client: ContentClient
+    syncer: Syncer
+    fetcher: Fetcher
+    filesystem: Filesystem
+    catalog: Catalog
+    jobs: JobQueue
+
+    def stop(self) -> None:
+        """Fail everyone who waits, and start nothing new."""
+        self.syncer.stop()
+        self.jobs.stop()
+        self.fetcher.stop()
+
+
+@contextlib.contextmanager
+def built(settings: Settings) -> Iterator[Engine]:
+    """The engine for `settings`; the cache is owned within and closed after.
+
+    Raises:
+        CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
+    """
+    store = Store(settings.cache_dir, str(settings.mountpoint or ""))
+    try:
+        credentials = Credentials(settings.endpoint)
+        fetching, offline = settings.fetch, settings.offline
+        idle = fetching.idle_timeout
+        api = HubApi(settings.endpoint, credentials, idle_timeout=idle, offline=offline)
+        client = ContentClient(
+            settings.endpoint,
+            credentials,
+            api.limits,
+            api.breaker,
+            idle_timeout=idle,
+            offline=offline,
+        )
+        catalog = store.catalog(settings.endpoint)
+        syncer = Syncer(catalog, api, settings.metadata_ttl)
+        fetcher = Fetcher(store, client, fetching)
+        trees = Trees(catalog)
+        namespace = Namespace(catalog, syncer, trees, settings.metadata_ttl)
+        hub_cache = HubCache(catalog, syncer, trees, settings.metadata_ttl)
+        filesystem = Filesystem(store, catalog, namespace, trees, fetcher, annexes=[hub_cache])
+        runners = runners_of(catalog, syncer, fetcher)
+        jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
+        yield Engine(store, api, client, syncer, fetcher, filesystem, catalog, jobs)
+        jobs.close()
+        fetcher.close()
+        client.close()
+    finally:
+        store.close()
+
+
+@contextlib.asynccontextmanager
+async def services(engine: Engine, *, resumes: bool = True) -> AsyncIterator[trio.Nursery]:
+    """The services of `engine`, at work within; the nursery is for what stands on them.
+
+    Without `resumes`, jobs that were left are not gone on with by themselves.
+    """
+    async with engine.api, trio.open_nursery() as nursery:
+        await nursery.start(engine.syncer.run)
+        await nursery.start(engine.fetcher.run)
+        await nursery.start(bind(engine.jobs.run, resumes=resumes))
+        yield nursery

@@ -1,0 +1,107 @@
+"""An engine without a mount, for as long as a command needs one.
+
+It runs in a thread of its own and answers the control API like any daemon, so
+commands speak to it, and other commands find it, in the very same way.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from hubfs.config import Settings
+from hubfs.daemon.controlling import Controlling, opened
+from hubfs.daemon.engine import Engine, built, services
+from hubfs.jobs.queue import JobQueue
+
+FIRST_JOB_WITHIN = 30.0
+LINGER = 2.0
+
+
+class Worker:
+    """Within it the cache is owned and answered for; jobs of the past wait to be asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._thread = threading.Thread(target=self._work, name="engine")
+        self._is_decided = threading.Event()
+        self._error: BaseException | None = None
+        self._stop: trio.CancelScope | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._is_decided.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._token is not None and self._thread.is_alive():
+            self._token.run_sync_soon(self._end)
+        self._thread.join()
+
+    def join(self) -> None:
+        """Wait until it has nothing to do any more."""
+        self._thread.join()
+
+    def end_when_idle(self) -> None:
+        """From now on, end as soon as no job is left."""
+        assert self._token is not None  # noqa: S101 - within
+        self._token.run_sync_soon(self._begin_to_watch)
+
+    def _begin_to_watch(self) -> None:
+        trio.lowlevel.spawn_system_task(self._watch)
+
+    async def _watch(self) -> None:
+        assert self._engine is not None  # noqa: S101 - within
+        await _until_idle(self._engine.jobs)
+        self._end()
+
+    def _end(self) -> None:
+        assert self._engine is not None  # noqa: S101 - within
+        assert self._stop is not None  # noqa: S101 - within
+        self._engine.stop()
+        self._stop.cancel()
+
+    # --- in the thread -----------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            with built(self._settings) as engine, opened(self._settings, engine) as control:
+                trio.run(self._serve, engine, control)
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._error = error
+        finally:
+            self._is_decided.set()
+
+    async def _serve(self, engine: Engine, control: Controlling) -> None:
+        async with services(engine, resumes=False) as nursery:
+            self._engine = engine
+            self._stop = nursery.cancel_scope
+            self._token = trio.lowlevel.current_trio_token()
+            await nursery.start(control.run)
+            self._is_decided.set()
+
+
+async def _until_idle(jobs: JobQueue) -> None:
+    """Wait until a job has come and no more follow; or until none comes at all."""
+    patience = FIRST_JOB_WITHIN
+    with jobs.watching() as watcher:
+        while True:
+            with trio.move_on_after(patience):
+                await watcher.changes()
+                patience = LINGER
+                continue
+            if jobs.is_idle:
+                return
