@@ -32,7 +32,7 @@ class DirectReader:
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._locks: dict[tuple[str, int], trio.Lock] = {}
         self._lifelines: set[Lifeline] = set()
-        self._is_stopped = False
+        self._stopped = trio.Event()
 
     async def read(self, content: Content, source: Source, span: ByteRange) -> bytes:
         """The bytes of `span`, which lies within `content`.
@@ -79,12 +79,13 @@ class DirectReader:
             try:
                 return await self._attempt(content, source, span)
             except TransientHubError as error:
-                if self._is_stopped:
-                    raise FetchStopped("hubfs is shutting down") from None
                 wait = backoff(attempt, longest=10.0)
                 if trio.current_time() + wait > deadline:
                     raise FetchFailed(f"{source} cannot be read: {error}") from error
-                await trio.sleep(wait)
+                with trio.move_on_after(wait):
+                    await self._stopped.wait()
+                if self._stopped.is_set():
+                    raise FetchStopped("hubfs is shutting down") from None
 
     async def _attempt(self, content: Content, source: Source, span: ByteRange) -> bytes:
         lifeline = Lifeline()
@@ -121,6 +122,6 @@ class DirectReader:
 
     def stop(self) -> None:
         """End all requests; their readers fail."""
-        self._is_stopped = True
+        self._stopped.set()
         for each in self._lifelines:
             each.cut()

@@ -106,8 +106,7 @@ class Fetcher:
             opened = OpenContent(content, source, self._store.blobs.open(content))
             self._open[content.key] = opened
         opened.users += 1
-        if opened.transfer is not None:
-            opened.transfer.add_source(source)
+        opened.add_source(source)
         return opened
 
     def note_opened(self, opened: OpenContent, inode: int, following: tuple[Place, ...]) -> None:
@@ -166,7 +165,7 @@ class Fetcher:
 
         Raises: as `ensure`.
         """
-        return await self._direct.read(opened.content, opened.source, span)
+        return await self._direct.read(opened.content, opened.sources[0], span)
 
     async def complete(self, content: Content, source: Source) -> None:
         """Have all of `content` as a blob, behind anybody's reading.
@@ -195,7 +194,7 @@ class Fetcher:
                 with trio.CancelScope(shield=True):
                     found = await trio.to_thread.run_sync(self._open_file, opened.content)
                 if isinstance(found, Partial):
-                    opened.transfer = Transfer(opened.content, found, opened.source)
+                    opened.transfer = Transfer(opened.content, found, opened.sources)
                     self._settler.hash_if_due(opened.transfer)
                 else:
                     opened.adopt(found)
@@ -216,7 +215,7 @@ class Fetcher:
         plan = transfer.plan
         plan.streams.note_read(span, waited=waited)
         if waited and not plan.hints:
-            plan.hints = hints_of(opened.source.path, span, plan.size)
+            plan.hints = hints_of(opened.sources[0].path, span, plan.size)
         if not plan.wants_fill and self._wants_fill(transfer):
             plan.wants_fill = True
             self._lead(opened)

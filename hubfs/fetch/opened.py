@@ -20,7 +20,7 @@ class OpenContent:
     def __init__(self, content: Content, source: Source, blob: int | None) -> None:
         """Own the descriptor `blob` of a complete blob, if there is one."""
         self.content = content
-        self.source = source
+        self.sources = [source]
         self.users = 0
         self.inodes: set[int] = set()  # under which the kernel may keep its pages
         self.following: tuple[Place, ...] = ()  # what loaders read after it
@@ -28,6 +28,13 @@ class OpenContent:
         self.retired: list[Partial] = []
         self.opening = trio.Lock()
         self._blob = blob
+
+    def add_source(self, source: Source) -> None:
+        """It can be had at `source` too."""
+        if source not in self.sources:
+            self.sources.append(source)
+        if self.transfer is not None:
+            self.transfer.add_source(source)
 
     def adopt(self, blob: int | None) -> None:
         """Own the descriptor of a blob that was found after all."""

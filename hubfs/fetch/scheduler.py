@@ -90,7 +90,7 @@ class Scheduler:
         self._turn += 1
         free = self._most - self._active
         for priority in Priority:
-            if priority >= Priority.FILL and free <= min(RESERVED_FOR_READERS, self._most - 1):
+            if priority > Priority.DEMAND and free <= min(RESERVED_FOR_READERS, self._most - 1):
                 return None
             for at in range(len(ready)):
                 transfer = ready[(at + self._turn) % len(ready)]
@@ -100,7 +100,8 @@ class Scheduler:
         return None
 
     def _may_ask(self, transfer: Transfer, now: float) -> bool:
-        is_busy = len(transfer.pulls) >= MOST_PER_CONTENT
+        # A server that ignores ranges sends the whole file to each: one is enough.
+        is_busy = len(transfer.pulls) >= (1 if transfer.plan.is_rangeless else MOST_PER_CONTENT)
         return not is_busy and not transfer.is_admitted and not transfer.is_paused(now)
 
     # --- one pull ----------------------------------------------------------------------

@@ -23,10 +23,14 @@ EARNEST_SHARE = 0.25
 
 @dataclass(slots=True)
 class Stream:
-    """One forward reader: it has read from `start` to `position`, in bytes."""
+    """One forward reader, which has come to `position` and `read` so many bytes on the way.
 
-    start: int
+    What it skipped does not count: a few pages at long steps are no reason to
+    fetch what lies between them.
+    """
+
     position: int
+    read: int = 0
     window: int = 0
     grown_at: int = 0
 
@@ -37,8 +41,9 @@ class Stream:
 
     def advance(self, span: ByteRange) -> None:
         """The reader has come to the end of `span`."""
+        self.read += max(0, span.stop - max(span.start, self.position))
         self.position = max(self.position, span.stop)
-        if not self.window and self.position - self.start >= CONFIRMED_AFTER:
+        if not self.window and self.read >= CONFIRMED_AFTER:
             self.window, self.grown_at = FIRST_WINDOW, self.position
 
     def stall(self) -> None:
@@ -65,9 +70,8 @@ class Streams:
             stream.stall()
         if not self.is_earnest:
             self._touched.add(*span)
-            run = stream.position - stream.start
             share = self._touched.total
-            self.is_earnest = run >= EARNEST_RUN or share >= EARNEST_SHARE * self._size
+            self.is_earnest = stream.read >= EARNEST_RUN or share >= EARNEST_SHARE * self._size
 
     def _stream_of(self, span: ByteRange) -> Stream:
         near = [(each.distance(span), at) for at, each in enumerate(self._streams)]
@@ -75,7 +79,7 @@ class Streams:
         if matches:
             stream = self._streams.pop(min(matches)[1])
         else:
-            stream = Stream(span.start, span.start)
+            stream = Stream(span.start)
             del self._streams[MOST_STREAMS - 1 :]
         self._streams.insert(0, stream)
         return stream

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -30,10 +30,10 @@ _PIECES = (8 * MIB, 64 * MIB)
 class Transfer:
     """One content being fetched. Made on the first read that misses."""
 
-    def __init__(self, content: Content, partial: Partial, source: Source) -> None:
+    def __init__(self, content: Content, partial: Partial, sources: Sequence[Source]) -> None:
         self.content = content
         self.partial = partial
-        self.sources = [source]
+        self.sources = list(sources)
         self.plan = Plan(content.size, partial.held.copy())
         self.hash = RollingHash(content)
         self.pulls: set[Pull] = set()
@@ -142,11 +142,17 @@ class Transfer:
         return now < self.not_before or self._failure is not None
 
     def note_trouble(self, error: HubfsError, pause: float | None = None) -> float:
-        """A request failed in a way that may pass; return the seconds to leave it alone."""
-        self.failures += 1
+        """A request failed in a way that may pass; return the seconds to leave it alone.
+
+        Requests that fail while it is left alone are part of the same trouble.
+        """
         self._last_trouble = error
+        now = trio.current_time()
+        if now < self.not_before and pause is None:
+            return self.not_before - now
+        self.failures += 1
         wait = backoff(self.failures, longest=10.0) if pause is None else pause
-        self.not_before = trio.current_time() + wait
+        self.not_before = now + wait
         log.info("%s; trying again in %.1f s", error, wait)
         return wait
 

@@ -60,12 +60,15 @@ class Locations:
         return found.url if found and time.time() < found.expires - EXPIRY_MARGIN else None
 
     def remember(self, source: Source, url: str) -> None:
-        """The bytes of `source` are at `url`."""
+        """The bytes of `source` are at `url`: who waits for a search of it need not any more."""
         with self._lock:
             self._known.pop(source, None)
             while len(self._known) >= MOST_LOCATIONS:
                 self._known.pop(next(iter(self._known)))
             self._known[source] = Location(url, urls.expiry_of(url, time.time()))
+            search = self._searches.get(source)
+        if search is not None:
+            search.end(None)
 
     def forget(self, source: Source, url: str) -> None:
         """The bytes of `source` are not at `url` any more."""

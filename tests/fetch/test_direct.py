@@ -147,7 +147,6 @@ async def test_a_stuck_reader_ends_with_hubfs(hub: LocalHub, reader: DirectReade
             await read(hub, reader, 0, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="the pause between two attempts, up to 10 s, is slept out")
 async def test_a_reader_between_two_attempts_ends_with_hubfs(
     hub: LocalHub, client: ContentClient, mock_clock: trio.testing.MockClock
 ) -> None:

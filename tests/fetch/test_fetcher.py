@@ -335,7 +335,6 @@ async def test_a_refused_place_is_left_for_another_that_has_the_content(
                 await rig.fetcher.complete(*listed(hub, "other/copy", "again.bin"))
 
 
-@pytest.mark.xfail(strict=True, reason="a place named before the transfer began is forgotten")
 async def test_all_places_named_before_the_first_byte_are_tried(hub: LocalHub, cache: Path) -> None:
     hub.create_repo("other/copy", {"again.bin": DATA})
     async with running(hub, cache) as rig:

@@ -71,9 +71,6 @@ async def test_a_reader_gets_in_while_downloads_hold_all_they_may(
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="readahead may take every connection, a reader then waits for its end"
-)
 async def test_a_reader_gets_in_while_readahead_holds_all_it_may(
     hub: LocalHub, cache: Path
 ) -> None:
@@ -151,9 +148,6 @@ async def test_one_file_does_not_take_all_connections(hub: LocalHub, cache: Path
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the address is looked up under a lock that is held until bytes come"
-)
 async def test_a_late_first_answer_holds_up_no_other_range_of_the_file(
     hub: LocalHub, cache: Path
 ) -> None:
@@ -202,9 +196,6 @@ async def test_a_trouble_of_one_file_does_not_pause_another(hub: LocalHub, cache
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="each connection counts as an attempt: eight make a pause of up to 10 s"
-)
 async def test_connections_that_fail_together_are_one_trouble(
     hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -223,9 +214,6 @@ async def test_connections_that_fail_together_are_one_trouble(
             nursery.cancel_scope.cancel()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what the finder of it receives past its claim is claimed by nobody"
-)
 async def test_a_server_that_ignores_ranges_sends_everything_once(
     hub: LocalHub, cache: Path
 ) -> None:

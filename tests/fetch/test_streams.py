@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,7 +110,6 @@ def test_a_reader_of_scattered_places_gets_no_window(places: list[int], step: in
     assert not streams.is_earnest
 
 
-@pytest.mark.xfail(strict=True, reason="what was skipped counts as read, so two reads confirm")
 @given(chances)
 def test_a_random_reader_of_a_file_of_a_gigabyte_gets_no_window(chance: random.Random) -> None:
     streams = Streams(GIB)
@@ -120,7 +118,6 @@ def test_a_random_reader_of_a_file_of_a_gigabyte_gets_no_window(chance: random.R
     assert streams.targets() == []
 
 
-@pytest.mark.xfail(strict=True, reason="what was skipped counts as read")
 def test_a_few_pages_read_at_long_steps_are_no_reason_to_fetch_ahead_or_all() -> None:
     streams = Streams(HUGE)
     for at in range(0, 10 * FORWARD_SKIP, FORWARD_SKIP):

@@ -37,7 +37,7 @@ def partial(store: Store) -> Iterator[Partial]:
 @pytest.fixture
 async def transfer(partial: Partial, mock_clock: trio.testing.MockClock) -> Transfer:
     """A large content of which nothing is here; time stands still."""
-    return Transfer(LARGE, partial, HERE)
+    return Transfer(LARGE, partial, [HERE])
 
 
 def arrive(transfer: Transfer, start: int, stop: int) -> None:
@@ -105,7 +105,7 @@ async def test_what_a_file_that_was_thrown_away_receives_does_not_count(
 
 async def test_a_small_content_is_not_served_before_it_is_verified(store: Store) -> None:
     partial = store.partials.open(SMALL)
-    transfer = Transfer(SMALL, partial, HERE)
+    transfer = Transfer(SMALL, partial, [HERE])
     arrive(transfer, 0, SMALL.size)
     assert transfer.plan.is_complete
     assert not transfer.has(FIRST)
