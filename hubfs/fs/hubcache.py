@@ -17,7 +17,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import ClassVar, Final, NamedTuple
 
-from hubfs.errors import IsADirectory, NotADirectory, NotASymlink, NotOnHub, StaleHandle
+from hubfs.errors import (
+    IsADirectory,
+    NotADirectory,
+    NotASymlink,
+    NotOnHub,
+    RevisionNotFound,
+    StaleHandle,
+)
 from hubfs.fs.absences import Absences
 from hubfs.fs.annex import Lines
 from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, NodeType, absent
@@ -122,14 +129,17 @@ class HubCache:
 
     async def _lookup_ref(self, spot: Spot, name: str) -> Attributes:
         repo, path = _repo_of(spot), f"{spot.path}/{name}" if spot.path else name
-        if _is_git_directory(path) or self._has_refs_below(repo, path):
-            return self._at(Spot("refs", repo, path), self._ttl)
+        directory = Spot("refs", repo, path)
+        if _is_git_directory(path) or self._revisions.knows_refs_below(repo, path):
+            return self._at(directory, self._ttl)
         if not is_revision(path) or is_commit(path) or path.endswith(".tmp"):
             return absent(FOREVER)
-        return self._files.ref(await self._revisions.ref(repo, path))
-
-    def _has_refs_below(self, repo: RepoId, path: str) -> bool:
-        return any(name.startswith(f"{path}/") for name in self._revisions.refs(repo))
+        try:
+            return self._files.ref(await self._revisions.ref(repo, path))
+        except RevisionNotFound:
+            if not await self._revisions.has_refs_below(repo, path):
+                raise
+            return self._at(directory, self._ttl)
 
     async def _lookup_snapshot(self, spot: Spot, name: str) -> Attributes:
         number = await self._snapshot(spot, name)

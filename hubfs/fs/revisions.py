@@ -98,6 +98,18 @@ class Revisions:
             raise RevisionNotFound(f"{found.canonical} has no {name}")
         return moved
 
+    def knows_refs_below(self, repo: RepoId, path: str) -> bool:
+        """Whether `path/...` is a known name."""
+        return any(name.startswith(f"{path}/") for name in self.refs(repo))
+
+    async def has_refs_below(self, repo: RepoId, path: str) -> bool:
+        """Whether the Hub has a branch or a tag that is called `path/...`.
+
+        Raises:
+            HubError: the Hub cannot tell.
+        """
+        return any(name.startswith(f"{path}/") for name in await self._syncer.ref_names(repo))
+
     # --- commits -----------------------------------------------------------------------
 
     def find_snapshots(self, repo: RepoId) -> dict[str, SnapshotRecord]:

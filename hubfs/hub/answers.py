@@ -224,6 +224,14 @@ def repo_names(body: object) -> list[str]:
     return [each for each in ids if isinstance(each, str) and is_repo_name(each)]
 
 
+def ref_names(body: object) -> list[str]:
+    """The names of a repo's branches and tags; whatever else the answer holds is passed over."""
+    sorts = body.values() if isinstance(body, dict) else []
+    refs = [ref for sort in sorts if isinstance(sort, list) for ref in sort]
+    names = [ref.get("name") for ref in refs if isinstance(ref, dict)]
+    return [name for name in names if isinstance(name, str)]
+
+
 def timestamp(text: object) -> float:
     """Seconds since the epoch of an ISO date; 0 for anything that no file can be dated."""
     try:

@@ -124,6 +124,11 @@ def tree_url(endpoint: str, repo: RepoId, commit: str) -> str:
     return f"{endpoint}/api/{repo.kind.value}/{quote(repo.name)}/tree/{quote(commit, safe='')}"
 
 
+def refs_url(endpoint: str, repo: RepoId) -> str:
+    """The address of a repo's branches and tags."""
+    return f"{endpoint}/api/{repo.kind.value}/{quote(repo.name)}/refs"
+
+
 def author_url(endpoint: str, kind: str) -> str:
     """The address that lists repos, by author among others, without its query."""
     return f"{endpoint}/api/{kind}"

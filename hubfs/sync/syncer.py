@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, TypeVarTuple
 
 import trio
 
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 MOST_CHECKS = 4
 RETRY_AFTER_FAILURE = 15.0
 
+_Arguments = TypeVarTuple("_Arguments")
+_Answer = TypeVar("_Answer")
 Key: TypeAlias = tuple[RepoId, str]
 
 
@@ -139,10 +141,24 @@ class Syncer:
         Raises:
             HubError: the Hub cannot be asked.
         """
+        return await self._ask(self._api.find_author, kind, name)
+
+    async def ref_names(self, repo: RepoId) -> list[str]:
+        """The names of the repo's branches and tags, as the Hub says now.
+
+        Raises: as `ensure`.
+        """
+        return await self._ask(self._api.ref_names, repo)
+
+    async def _ask(
+        self,
+        question: Callable[[*_Arguments], Awaitable[_Answer]],
+        *args: *_Arguments,
+    ) -> _Answer:
         with trio.CancelScope() as asking:
             self._asking.add(asking)
             try:
-                return await self._api.find_author(kind, name)
+                return await question(*args)
             finally:
                 self._asking.discard(asking)
         raise FetchStopped("hubfs is shutting down")
