@@ -32,9 +32,24 @@ class Line:
     def say(self, data: bytes) -> None:
         self.sock.sendall(data)
 
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+        self.sock.do_handshake()
+
     def wait_for_end(self) -> None:
         while self.sock.recv(65536):
             pass
+
+    def dribble(self, drop: bytes) -> None:
+        """Say `drop` now and then, until the client leaves."""
+        self.sock.settimeout(0.02)
+        while True:
+            self.say(drop)
+            try:
+                if not self.sock.recv(1):
+                    return
+            except TimeoutError:
+                continue
 
 
 Talk = Callable[["ScriptedServer", Line], None]
@@ -50,7 +65,7 @@ class ScriptedServer:
         self._tls = tls
         self._changed = threading.Condition()
         self._listener = socket.create_server((_HOST, 0))
-        self._open: list[socket.socket] = []
+        self._lines: list[Line] = []
         self._threads = [threading.Thread(target=self._accept)]
 
     @property
@@ -81,24 +96,21 @@ class ScriptedServer:
             talk = self._talks[min(self.connections, len(self._talks) - 1)]
             with self._changed:
                 self.connections += 1
-                self._open.append(sock)
                 self._changed.notify_all()
-            thread = threading.Thread(target=self._serve, args=(sock, talk))
+            self._lines.append(Line(sock))
+            thread = threading.Thread(target=self._serve, args=(self._lines[-1], talk))
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, sock: socket.socket, talk: Talk) -> None:
-        used = sock
+    def _serve(self, line: Line, talk: Talk) -> None:
         try:
             if self._tls is not None:
-                used = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-                self._open.append(used)  # its descriptor has moved
-                used.do_handshake()
-            talk(self, Line(used))
+                line.start_tls(self._tls)
+            talk(self, line)
         except (OSError, EOFError):
             pass  # clients leave as they like
         finally:
-            used.close()
+            line.sock.close()
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -113,8 +125,8 @@ class ScriptedServer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         self._listener.close()
-        for each in self._open:
-            _hang_up(each)
+        for line in self._lines:
+            _hang_up(line.sock)
         for thread in self._threads[1:]:
             thread.join()
 
@@ -155,14 +167,7 @@ def dribbling(start: bytes, drop: bytes) -> Talk:
     def talk(server: ScriptedServer, line: Line) -> None:
         server.note(line.request())
         line.say(start)
-        line.sock.settimeout(0.02)
-        while True:
-            line.say(drop)
-            try:
-                if not line.sock.recv(1):
-                    return
-            except TimeoutError:
-                continue
+        line.dribble(drop)
 
     return talk
 
