@@ -50,6 +50,7 @@ class Fetcher:
         self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
         self._nursery: trio.Nursery | None = None
         self._is_stopped = False
+        self.pressure = 0
 
     # --- the service -------------------------------------------------------------------
 
@@ -65,9 +66,9 @@ class Fetcher:
                 self._tick()
 
     def _tick(self) -> None:
-        pressure = current_pressure()
+        self.pressure = current_pressure()
         for each in self._transfers():
-            each.plan.pressure = pressure
+            each.plan.pressure = self.pressure
             self._settler.claim_if_due(each, least=1)
 
     def stop(self) -> None:

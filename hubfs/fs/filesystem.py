@@ -264,6 +264,11 @@ class Filesystem:
                 return await self._fetcher.read_direct(opened, span)
         return Extent(opened.descriptor, span.start, span.size)
 
+    @property
+    def is_short_of_memory(self) -> bool:
+        """Whether pages that are cached twice should not be. Thread-safe."""
+        return self._fetcher.pressure > 0
+
     def backing_descriptor(self, handle: int) -> int | None:
         """A descriptor of the complete blob behind an open file, if it is here. Thread-safe."""
         opened = self._files.get(handle)

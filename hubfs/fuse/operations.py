@@ -23,7 +23,7 @@ from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
 from hubfs.fuse.parcels import Parcels
-from hubfs.store.reading import LARGEST_READ, read_blocking, read_nowait
+from hubfs.store.reading import LARGEST_READ, drop_behind, read_blocking, read_nowait
 
 log = logging.getLogger(__name__)
 
@@ -162,9 +162,11 @@ class Operations(pyfuse3.Operations):
             return located
         # pyfuse3 sends what it gets before it lets anything else run: one buffer will do.
         view = self._buffer[: located.size]
-        if located.size <= LARGEST_READ and read_nowait(located, view):
-            return view
-        return await trio.to_thread.run_sync(read_blocking, *located, limiter=self._disk)
+        if located.size > LARGEST_READ or not read_nowait(located, view):
+            return await trio.to_thread.run_sync(read_blocking, *located, limiter=self._disk)
+        if self._fs.is_short_of_memory:
+            drop_behind(located)
+        return view
 
     @guarded
     async def release(self, handle: int) -> None:

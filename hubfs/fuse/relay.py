@@ -31,7 +31,7 @@ from hubfs.fuse.backing import Backings, KernelRegistrar
 from hubfs.fuse.interrupts import should_leave
 from hubfs.fuse.parcels import Parcels
 from hubfs.fuse.wire import IN_HEADER, OUT_HEADER, Opcode
-from hubfs.store.reading import LARGEST_READ, Extent, read_blocking, read_nowait
+from hubfs.store.reading import LARGEST_READ, Extent, drop_behind, read_blocking, read_nowait
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,10 @@ _ENDED: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ECONNABORTED, errno.
 
 class Tree(Protocol):
     """What the relay asks of the file system, from its own threads."""
+
+    @property
+    def is_short_of_memory(self) -> bool:
+        """Whether pages that are cached twice should not be."""
 
     def backing_descriptor(self, handle: int) -> int | None:
         """A descriptor of the complete blob behind an open file."""
@@ -215,6 +219,8 @@ class Relay:
         if read_nowait(found, whole[OUT_HEADER.size :]):
             whole[: OUT_HEADER.size] = wire.data_header(unique, found.size)
             self._write(whole)
+            if self._tree.is_short_of_memory:
+                drop_behind(found)
         else:
             self._disk.submit(self._deliver_slowly, unique, found)
 

@@ -40,6 +40,11 @@ def read_nowait(extent: Extent, buffer: memoryview) -> bool:
     return count == extent.size
 
 
+def drop_behind(extent: Extent) -> None:
+    """Let the page cache forget the extent: whoever read it has a copy in pages of its own."""
+    os.posix_fadvise(*extent, os.POSIX_FADV_DONTNEED)
+
+
 def read_blocking(descriptor: int, offset: int, size: int) -> bytes:
     """Exactly `size` bytes, however long the disk takes. Call it from a worker thread.
 
