@@ -7,7 +7,11 @@ from typing import Any
 
 import click
 
+from hubfs.cli.jobs import jobs, status
 from hubfs.cli.mounting import mount, umount
+from hubfs.cli.prefetching import prefetch
+from hubfs.cli.repos import ls, register, sync
+from hubfs.cli.working import completion, work
 from hubfs.errors import HubfsError, UsageError
 
 
@@ -45,5 +49,27 @@ def main() -> None:
     """
 
 
-main.add_command(mount)
-main.add_command(umount)
+def _add(command: click.Command) -> None:
+    main.add_command(_with_paragraphs(command))
+
+
+def _with_paragraphs(command: click.Command) -> click.Command:
+    """Docstrings are raw, so click's mark for "leave these lines as they are" is two characters."""
+    command.help = (command.help or "").replace(r"\b", "\b")
+    return command
+
+
+_with_paragraphs(main)
+for each in (
+    mount,
+    umount,
+    register,
+    sync,
+    prefetch,
+    ls,
+    jobs,
+    status,
+    completion,
+    work,
+):
+    _add(each)

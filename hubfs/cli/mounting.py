@@ -15,6 +15,7 @@ from hubfs.cli.background import Readiness, start
 from hubfs.cli.quantities import SIZE
 from hubfs.config import (
     DEFAULT_ENDPOINT,
+    ControlSettings,
     FetchSettings,
     Fill,
     Passthrough,
@@ -22,6 +23,8 @@ from hubfs.config import (
     default_cache_dir,
     is_offline_by_environment,
 )
+from hubfs.control.guards import TcpRules
+from hubfs.control.sockets import parse_address
 from hubfs.daemon import daemon
 from hubfs.daemon.registry import find_running, log_file_beside, wait_for_exit
 from hubfs.errors import HubfsError, MountFailed, UsageError
@@ -99,6 +102,13 @@ _FETCH = FetchSettings()
     show_default=True,
     help="Let the kernel read complete files by itself: needs root and Linux 6.9.",
 )
+@click.option(
+    "--http",
+    envvar="HUBFS_HTTP",
+    default="",
+    metavar="HOST:PORT",
+    help="Serve the control API by TCP too; HUBFS_HTTP_TOKEN is the token it asks for.",
+)
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay, and log to standard error.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is fetched and why.")
@@ -148,6 +158,7 @@ def settings_of(directory: Path, cache_dir: Path | None, options: dict[str, Any]
         metadata_ttl=options["metadata_ttl"],
         allow_other=options["allow_other"],
         passthrough=Passthrough(options["passthrough"]),
+        control=control_of(options["http"]),
         fetch=replace(
             _FETCH,
             fill=Fill(options["fill"]),
@@ -156,6 +167,23 @@ def settings_of(directory: Path, cache_dir: Path | None, options: dict[str, Any]
             patience=options["patience"],
             idle_timeout=options["idle_timeout"],
         ),
+    )
+
+
+def control_of(http: str) -> ControlSettings:
+    """Who else may control the daemon. Secrets come from the environment: arguments are public.
+
+    Raises:
+        UsageError: `http` cannot be listened at.
+    """
+    token = os.environ.get("HUBFS_HTTP_TOKEN", "")
+    if http:
+        TcpRules(parse_address(http)[0], token)
+    return ControlSettings(
+        http,
+        token,
+        webhook=os.environ.get("HUBFS_WEBHOOK", ""),
+        webhook_secret=os.environ.get("HUBFS_WEBHOOK_SECRET", ""),
     )
 
 
@@ -172,6 +200,7 @@ def arguments_of(settings: Settings, *, verbose: bool) -> list[str]:
         "limit-rate": fetch.limit_rate,
         "patience": fetch.patience,
         "idle-timeout": fetch.idle_timeout,
+        "http": settings.control.http,
     }
     for name, value in values.items():
         arguments += [f"--{name}", str(value)]
@@ -212,7 +241,7 @@ def log_file_of(settings: Settings) -> Path:
     """Where a daemon in the background logs: in its cache, or elsewhere if that is read-only."""
     cache = settings.cache_dir
     is_read_only = cache.is_dir() and not os.access(cache, os.W_OK)
-    return log_file_beside(settings.mountpoint) if is_read_only else cache / LOG_NAME
+    return log_file_beside(settings.mountpoint or cache) if is_read_only else cache / LOG_NAME
 
 
 def serve(settings: Settings, readiness: Readiness, *, verbose: bool) -> None:

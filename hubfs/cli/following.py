@@ -1,0 +1,74 @@
+"""Waiting for jobs: shown while they move, summed up when they have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+import click
+
+from hubfs.cli.reaching import Reached
+from hubfs.cli.showing import display, subject_of
+from hubfs.control.client import Client, Json, has_ended
+
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+
+
+def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
+    """Wait until the jobs have ended, and return them.
+
+    Ctrl-C ends the waiting, with exit code 130, and says what becomes of the jobs.
+    """
+    try:
+        with display() as shown:
+            ended: dict[int, Json] = {}
+            for job in _changes(reached.client, numbers):
+                shown.show(job)
+                if has_ended(job):
+                    ended[job["id"]] = job
+                if len(ended) == len(set(numbers)):
+                    break
+        return [reached.client.job(number) for number in numbers]
+    except KeyboardInterrupt:
+        _explain(reached, numbers)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _changes(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
+    with client.changes() as changes:
+        for number in dict.fromkeys(numbers):
+            yield client.job(number)
+        for job in changes:
+            if job["id"] in numbers:
+                yield job
+
+
+def _explain(reached: Reached, numbers: Sequence[int]) -> None:
+    which = ", ".join(str(number) for number in numbers)
+    if reached.is_daemon:
+        click.echo(f"\njob {which} goes on in the daemon", err=True)
+        click.echo(f"  look on: hubfs jobs {numbers[0]} --follow", err=True)
+        click.echo(f"  stop it: hubfs jobs {numbers[0]} --cancel", err=True)
+    else:
+        click.echo(f"\njob {which} is kept, and so is what it has brought", err=True)
+        click.echo("  the same command goes on with it; so does a mount", err=True)
+
+
+def conclude(jobs: Sequence[Json]) -> None:
+    """Say what became of jobs; exit with 1 if one did not complete."""
+    for job in jobs:
+        if job["state"] != "completed":
+            reason = job["error"] or job["state"]
+            click.secho(f"hubfs: {job['kind']} of {subject_of(job)}: {reason}", fg="red", err=True)
+            for name, reason in job["failures"].items():
+                click.echo(f"  {name}: {reason}", err=True)
+            if job["failed"] > len(job["failures"]):
+                click.echo(f"  and {job['failed'] - len(job['failures'])} more", err=True)
+            if job["hint"]:
+                click.echo(f"  {job['hint']}".replace(" ID ", f" {job['id']} "), err=True)
+    if any(job["state"] != "completed" for job in jobs):
+        _fail()
+
+
+def _fail() -> NoReturn:
+    raise click.exceptions.Exit(1)

@@ -1,0 +1,154 @@
+"""`hubfs jobs` and `hubfs status`: what is going on."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from hubfs.cli.following import INTERRUPTED, conclude, follow
+from hubfs.cli.reaching import Reached, engine_options, reached
+from hubfs.cli.showing import progress_text, show_json, show_table, size_text, subject_of
+from hubfs.config import Settings
+from hubfs.control.client import Json
+from hubfs.errors import UsageError
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.command()
+@click.argument("number", metavar="[ID]", type=int, required=False)
+@click.option("--follow", "is_followed", is_flag=True, help="Look on until it has ended.")
+@click.option("--cancel", is_flag=True, help="Call it off; what it has brought stays.")
+@click.option("--retry", is_flag=True, help="Queue it again; what is here is not fetched again.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, help="How many to list.")
+@_JSON
+@engine_options
+def jobs(  # noqa: PLR0913 - an option is an argument
+    number: int | None,
+    *,
+    is_followed: bool,
+    cancel: bool,
+    retry: bool,
+    limit: int,
+    as_json: bool,
+    settings: Settings,
+) -> None:
+    r"""List jobs, newest first; or show job ID with its log.
+
+    \b
+    Examples:
+      hubfs jobs
+      hubfs jobs 17 --follow
+      hubfs jobs 17 --cancel
+      hubfs jobs 17 --retry --follow
+
+    \b
+    Exit codes:
+      0  done; a job that is followed has completed
+      1  the job has failed or was cancelled, or there is none of that id
+      2  an option cannot be right
+      130  Ctrl-C
+    """
+    if number is None and (is_followed or cancel or retry):
+        raise UsageError("which job?", hint="give its id; hubfs jobs lists them")
+    with reached(settings) as engine:
+        if number is None:
+            _list(engine.client.get("/v1/hub/jobs", limit=limit)["jobs"], as_json=as_json)
+            return
+        if cancel:
+            engine.client.delete(f"/v1/hub/jobs/{number}")
+        if retry:
+            engine.client.post(f"/v1/hub/jobs/{number}/retry")
+        # Without a daemon, a job that is tried again runs for as long as the command does.
+        if is_followed or (retry and not engine.is_daemon):
+            _follow(engine, number, as_json=as_json)
+        else:
+            _show(engine.client.job(number), as_json=as_json)
+
+
+def _follow(engine: Reached, number: int, *, as_json: bool) -> None:
+    ended = follow(engine, [number])
+    if as_json:
+        show_json(ended[0])
+    conclude(ended)
+    if not as_json:
+        click.echo(f"job {number} completed  {progress_text(ended[0])}")
+
+
+def _list(found: list[Json], *, as_json: bool) -> None:
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (str(job["id"]), job["kind"], job["state"], subject_of(job), _remark(job)) for job in found
+    ]
+    show_table(("ID ", "KIND", "STATE", "ABOUT", "PROGRESS"), rows)
+
+
+def _remark(job: Json) -> str:
+    return job["error"] if job["state"] == "failed" else progress_text(job)
+
+
+def _show(job: Json, *, as_json: bool) -> None:
+    if as_json:
+        show_json(job)
+        return
+    show_table(
+        ("ID ", "KIND", "STATE", "ABOUT", "PROGRESS"),
+        [(str(job["id"]), job["kind"], job["state"], subject_of(job), progress_text(job))],
+    )
+    for name, reason in job["failures"].items():
+        click.secho(f"  {name}: {reason}", fg="red")
+    for line in job["logs"]:
+        click.echo(f"  {line['at'][:19].replace('T', ' ')}  {line['level']:<7} {line['text']}")
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Show it again every two seconds.")
+@_JSON
+@engine_options
+def status(*, watch: bool, as_json: bool, settings: Settings) -> None:
+    r"""Say how the daemon, the cache and the jobs are, and what went wrong lately.
+
+    \b
+    Examples:
+      hubfs status
+      hubfs status --json
+      hubfs status --watch
+    """
+    with reached(settings) as engine:
+        try:
+            while True:
+                _show_status(engine, as_json=as_json, clears=watch)
+                if not watch:
+                    return
+                time.sleep(2)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:
+    found = engine.client.get("/v1/hub/status")
+    live = engine.client.get("/v1/hub/jobs", state="running")["jobs"]
+    if as_json:
+        show_json({**found, "running": live, "is_daemon": engine.is_daemon})
+        return
+    if clears:
+        click.clear()
+    cache = found["cache"]
+    who = f"process {found['pid']}" if engine.is_daemon else "not running"
+    for name, text in (
+        ("daemon", f"{who}, hubfs {found['version']}"),
+        ("mount", found["mountpoint"] or "none"),
+        ("hub", f"{found['endpoint']}, {found['hub']}"),
+        ("cache", f"{cache['directory']}: {cache['blobs']} blobs, {size_text(cache['size'])}"),
+        ("disk", f"{size_text(cache['disk_available'])} of {size_text(cache['disk_total'])} free"),
+        ("repos", str(found["repos"])),
+        ("jobs", f"{found['jobs']['running']} running, {found['jobs']['pending']} waiting"),
+    ):
+        click.echo(f"{name:<8}{text}")
+    for job in live:
+        click.echo(f"  {job['id']}  {job['kind']}  {subject_of(job)}  {progress_text(job)}")
+    for trouble in found["troubles"][:5]:
+        click.secho(f"  {trouble['at'][:19].replace('T', ' ')}  {trouble['text']}", fg="yellow")

@@ -1,0 +1,52 @@
+"""`hubfs work`, which nobody types: an engine that ends with its last job; and completion."""
+
+from __future__ import annotations
+
+import os
+
+import click
+from click.shell_completion import get_completion_class
+
+from hubfs.cli.background import Readiness
+from hubfs.cli.mounting import configure_logging
+from hubfs.cli.reaching import engine_options
+from hubfs.config import Settings
+from hubfs.errors import HubfsError
+
+
+@click.command(hidden=True)
+@click.option("--ready-fd", type=int)
+@engine_options
+def work(*, ready_fd: int | None, settings: Settings) -> None:
+    """Own the cache and do what is asked over its socket, until nothing is left to do."""
+    from hubfs.daemon.worker import Worker  # noqa: PLC0415 - heavy
+
+    os.chdir("/")
+    configure_logging(verbose=False)
+    readiness = Readiness(ready_fd)
+    try:
+        with Worker(settings) as worker:
+            readiness.announce()
+            worker.end_when_idle()
+            worker.join()
+    except HubfsError as error:
+        readiness.refuse(error)
+        raise
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print what makes SHELL complete commands, options and names of repos.
+
+    \b
+    Examples:
+      eval "$(hubfs completion bash)"                                  # in ~/.bashrc
+      eval "$(hubfs completion zsh)"                                   # in ~/.zshrc
+      hubfs completion fish > ~/.config/fish/completions/hubfs.fish
+    """
+    from hubfs.cli.main import main  # noqa: PLC0415 - it knows this command
+
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101 - click knows the three
+    click.echo(found(main, {}, "hubfs", "_HUBFS_COMPLETE").source())

@@ -1,0 +1,144 @@
+"""The API from the other side: what commands call. Synchronous, over the owner's socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import httpx
+
+from hubfs.errors import HubfsError, UsageError
+
+Json: TypeAlias = dict[str, Any]
+
+LONGEST_SILENCE = 60.0
+_ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+def has_ended(job: Json) -> bool:
+    """Whether nothing more will happen to a job by itself."""
+    return job["state"] in _ENDED
+
+
+class Client:
+    """Speaks to the engine at a Unix socket."""
+
+    def __init__(self, address: str) -> None:
+        transport = httpx.HTTPTransport(uds=address)
+        # The socket is the address: no proxy of the environment may stand between.
+        self._client = httpx.Client(
+            transport=transport, base_url="http://hubfs", timeout=LONGEST_SILENCE, trust_env=False
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    # --- calls -------------------------------------------------------------------------
+
+    def get(self, path: str, **query: str | int | bool) -> Json:
+        """GET.
+
+        Raises:
+            UsageError, HubfsError: the engine's own reason; or it does not answer.
+        """
+        return self._ask("GET", path, query)
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """POST.
+
+        Raises: as `get`.
+        """
+        return self._ask("POST", path, {}, body)
+
+    def delete(self, path: str) -> Json:
+        """DELETE.
+
+        Raises: as `get`.
+        """
+        return self._ask("DELETE", path, {})
+
+    def _ask(self, method: str, path: str, query: Json, body: Json | None = None) -> Json:
+        with _translated():
+            answer = self._client.request(method, path, params=query, json=body)
+        if answer.is_success:
+            found: Json = answer.json()
+            return found
+        raise _error_of(answer)
+
+    # --- shapes ------------------------------------------------------------------------
+
+    def find_repo(self, repo: str, revision: str = "") -> Json | None:
+        """A repo with all its files; None if it is not known here."""
+        path = f"/v1/hub/models/{quote(repo)}"
+        try:
+            found = self.get(path, revision=revision)
+        except NotThere:
+            return None
+        while found["next"] is not None:
+            page = self.get(path, revision=revision, after=found["next"])
+            found["listing"] += page["listing"]
+            found["next"] = page["next"]
+        return found
+
+    def repos(self, *, cached: bool = False) -> Iterator[Json]:
+        """All known repos: models, then datasets, then spaces."""
+        for kind in ("models", "datasets", "spaces"):
+            after: str | None = ""
+            while after is not None:
+                page = self.get("/v1/hub/models", kind=kind, after=after, cached=cached, limit=200)
+                yield from page["models"]
+                after = page["next"]
+
+    def job(self, number: int) -> Json:
+        """A job with its log.
+
+        Raises:
+            NotThere: there is none of that id.
+        """
+        return self.get(f"/v1/hub/jobs/{number}")
+
+    @contextlib.contextmanager
+    def changes(self) -> Iterator[Iterator[Json]]:
+        """What happens to jobs from now on, as it happens.
+
+        Raises:
+            HubfsError: the engine has ended.
+        """
+        with _translated(), self._client.stream("GET", "/v1/hub/events") as stream:
+            lines = stream.iter_lines()
+            next(lines)  # from here on nothing is missed
+            yield _jobs_in(lines)
+
+
+class NotThere(HubfsError):
+    """The engine knows of no such thing."""
+
+
+def _jobs_in(lines: Iterator[str]) -> Iterator[Json]:
+    for line in lines:
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+    raise HubfsError("the daemon has ended", hint="its jobs go on when it runs again")
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as error:
+        hint = "see its log; its jobs go on when it runs again"
+        raise HubfsError(f"the daemon does not answer: {error}", hint=hint) from error
+
+
+def _error_of(answer: httpx.Response) -> HubfsError:
+    try:
+        problem = answer.json()
+        title, hint = str(problem["title"]), str(problem.get("hint", ""))
+    except (ValueError, KeyError, TypeError):
+        return HubfsError(f"the daemon answers {answer.status_code}", hint="see its log")
+    kinds = {404: NotThere, 422: UsageError}
+    return kinds.get(answer.status_code, HubfsError)(title, hint=hint)

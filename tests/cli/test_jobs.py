@@ -1,0 +1,210 @@
+"""The earlier service's flow by commands alone: with a daemon, and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import random
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.localhub import LocalHub
+from tests.mount.mounted import HUBFS, environment_in
+from tests.mount.waiting import PATIENCE, wait_until
+
+MIB = 1 << 20
+WEIGHTS = random.Random(1).randbytes(3 * MIB)
+FILES = {
+    "config.json": b'{"model_type": "bert"}',
+    "model-fp16.safetensors": WEIGHTS,
+    "copy/model-fp16.safetensors": WEIGHTS,
+    "model.Q4_K_M.gguf": random.Random(2).randbytes(MIB),
+}
+
+
+class Shell:
+    """Commands on one cache of one hub."""
+
+    def __init__(self, hub: LocalHub, scratch: Path) -> None:
+        self.cache = scratch / "cache"
+        self.environment = environment_in(scratch) | {
+            "HF_ENDPOINT": hub.endpoint,
+            "HUBFS_CACHE_DIR": str(self.cache),
+        }
+
+    def begin(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [HUBFS, *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        done = self.begin(*arguments)
+        output, errors = done.communicate(timeout=PATIENCE)
+        assert done.returncode == code, (done.returncode, output, errors)
+        return output if code == 0 else output + errors
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json"))
+
+    @contextmanager
+    def daemon(self) -> Iterator[subprocess.Popen[str]]:
+        """An engine that stays: what `--background` starts, held by a pipe of ours."""
+        reading, writing = os.pipe()
+        child = self.begin("work", "--ready-fd", str(writing), pass_fds=[writing])
+        os.close(writing)
+        try:
+            with os.fdopen(reading) as pipe:
+                assert pipe.read() == "ready", child.stderr and child.stderr.read()
+            yield child
+        finally:
+            child.kill()
+            child.communicate()
+
+
+@pytest.fixture
+def hub() -> Iterator[LocalHub]:
+    with LocalHub(token="hf_test") as hub:
+        hub.create_repo("acme/model", FILES)
+        yield hub
+
+
+@pytest.fixture
+def shell(hub: LocalHub, tmp_path: Path) -> Shell:
+    return Shell(hub, tmp_path)
+
+
+def test_the_flow_without_a_daemon(shell: Shell, hub: LocalHub) -> None:
+    assert "acme/model at " in shell.run("register", "acme/model")
+    listing = {file["path"]: file for file in shell.json("ls", "acme/model")["listing"]}
+    assert listing["config.json"]["state"] == "complete"
+    assert listing["model.Q4_K_M.gguf"]["precision"] == "q4_k_m"
+    assert "are missing" in shell.run("prefetch", "acme/model", "--check", code=3)
+    done = shell.json("prefetch", "acme/model", "--include", "*.safetensors")
+    assert done["jobs"][0]["state"] == "completed"
+    assert done["jobs"][0]["progress"]["bytes"] == len(WEIGHTS)
+    brought = [hub.log.content_bytes(path) for path in FILES if path.endswith("safetensors")]
+    assert sorted(brought) == [0, len(WEIGHTS)]
+    hub.down()
+    assert [repo["repo"] for repo in shell.json("ls")] == ["acme/model"]
+    assert [job["kind"] for job in shell.json("jobs")] == ["download", "sync"]
+    assert "completed" in shell.run("jobs", "2")
+    status = shell.json("status")
+    assert not status["is_daemon"]
+    assert status["cache"]["blobs"] == 2
+
+
+def test_what_cannot_be_says_why(shell: Shell) -> None:
+    assert "no such repo" in shell.run("sync", "acme/none", code=1)
+    assert "not a repo" in shell.run("sync", "not a repo", code=2)
+    assert "there is no job 99" in shell.run("jobs", "99", code=1)
+    assert "name repos" in shell.run("sync", code=2)
+    assert "no file of acme/model matches" in shell.run(
+        "prefetch", "acme/model", "--include", "*.nope", code=1
+    )
+
+
+def test_ctrl_c_keeps_the_job_and_the_same_command_goes_on_with_it(
+    shell: Shell, hub: LocalHub
+) -> None:
+    hub.bandwidth = MIB // 4
+    running = shell.begin("prefetch", "acme/model")
+    hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+    assert "is kept" in errors
+    hub.bandwidth = None
+    assert [job["state"] for job in shell.json("jobs")] == ["pending"]
+    done = shell.json("prefetch", "acme/model")["jobs"]
+    assert [(job["id"], job["state"]) for job in done] == [(1, "completed")]
+
+
+def test_commands_are_clients_of_whoever_owns_the_cache(shell: Shell, hub: LocalHub) -> None:
+    with shell.daemon() as daemon:
+        assert "is queued" in shell.run("prefetch", "acme/model", "--background")
+        assert "completed" in shell.run("jobs", "1", "--follow")
+        status = shell.json("status")
+        assert (status["is_daemon"], status["pid"]) == (True, daemon.pid)
+        assert shell.json("jobs", "1", "--follow")["state"] == "completed"
+        assert "cannot be cancelled" in shell.run("jobs", "1", "--cancel", code=1)
+        shell.run("sync", "--all", "--wait")
+        words = {
+            "_HUBFS_COMPLETE": "bash_complete",
+            "COMP_WORDS": "hubfs ls acme/",
+            "COMP_CWORD": "2",
+        }
+        shell.environment |= words
+        assert "acme/model" in shell.run()
+
+
+def test_a_job_in_the_background_needs_no_daemon_and_leaves_none(
+    shell: Shell, hub: LocalHub
+) -> None:
+    shell.run("prefetch", "acme/model", "--background")
+    wait_until(lambda: not (shell.cache / "control.sock").is_symlink())
+    wait_until(lambda: not (shell.cache / "lock").read_text())
+    job = shell.json("jobs")[0]
+    assert (job["state"], job["progress"]["files"]) == ("completed", 3)
+
+
+def test_a_killed_job_is_finished_by_the_next_with_little_fetched_twice(
+    shell: Shell, hub: LocalHub
+) -> None:
+    size = 48 * MIB
+    hub.create_repo("acme/large", {"model.safetensors": random.Random(3).randbytes(size)})
+    hub.bandwidth = 2 * MIB
+    with shell.daemon() as daemon:
+        shell.run("prefetch", "acme/large", "--background")
+        record = shell.cache / "partial"
+        hub.log.wait_until(lambda log: log.content_bytes() > 24 * MIB, PATIENCE)
+        wait_until(lambda: any(record.iterdir()))
+        daemon.kill()
+        daemon.wait(PATIENCE)
+    hub.log.wait_idle(PATIENCE)
+    hub.bandwidth = None
+    done = shell.json("prefetch", "acme/large")["jobs"][0]
+    assert (done["id"], done["state"]) == (1, "completed")
+    # What had arrived since the last claim, some seconds before the kill, comes again.
+    assert hub.log.content_bytes() < size + 36 * MIB
+
+
+def test_bars_are_shown_on_a_terminal(shell: Shell) -> None:
+    reading, writing = pty.openpty()
+    child = subprocess.Popen(
+        [HUBFS, "prefetch", "acme/model"],
+        env=shell.environment | {"TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=writing,
+    )
+    os.close(writing)
+    shown = b"".join(iter(lambda: _read(reading), b""))
+    os.close(reading)
+    assert child.wait(PATIENCE) == 0
+    assert b"download acme/model" in shown
+    assert b"MiB" in shown
+
+
+def _read(descriptor: int) -> bytes:
+    assert select.select([descriptor], [], [], PATIENCE)[0]
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # Linux: the other end is closed
+        return b""
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_shells_are_taught_to_complete(shell: Shell, shell_name: str) -> None:
+    assert "_HUBFS_COMPLETE" in shell.run("completion", shell_name)
