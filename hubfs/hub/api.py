@@ -12,11 +12,10 @@ from hubfs.hub import answers, urls
 from hubfs.hub.credentials import Credentials
 from hubfs.hub.metadata import MetadataClient
 from hubfs.hub.pace import Breaker, RateLimits
+from hubfs.hub.pages import Pages
 from hubfs.model.identifiers import RepoId, RepoKind, is_commit
 from hubfs.model.tree import TreeFile
 
-LARGEST_LISTING = 2 << 30  # of JSON: some seven million files
-MOST_PAGES = 10_000
 MIRRORS_BRANCH = "main"
 
 
@@ -100,28 +99,14 @@ class HubApi:
         """
         url = urls.tree_url(self.endpoint, repo, commit)
         subject = f"the listing of {repo}@{commit[:12]}"
-        query: str | None = "recursive=true&expand=false"
-        seen: set[str | None] = {""}  # a next page without a query would be the first one
-        size = 0
-        while query is not None:
-            seen.add(query)
-            answer = await self._client.get(f"{url}?{query}", subject, patience)
+        pages = Pages("recursive=true&expand=false")
+        while pages.query is not None:
+            answer = await self._client.get(f"{url}?{pages.query}", subject, patience)
             yield answers.tree_files(answer.checked(), subject)
-            size += answer.size
-            query = urls.next_query(answer.headers.get("link"))
-            if query in seen:
-                raise ProtocolViolation(f"{subject}: its pages go in a circle")
-            if len(seen) > MOST_PAGES or size > LARGEST_LISTING:
-                raise ProtocolViolation(f"{subject}: it does not end")
-
-    async def ref_names(self, repo: RepoId, *, patience: float = 10.0) -> list[str]:
-        """The names of the repo's branches and tags.
-
-        Raises: as `repo_info`.
-        """
-        url = urls.refs_url(self.endpoint, repo)
-        answer = await self._client.get(url, f"the refs of {repo}", patience)
-        return answers.ref_names(answer.checked())
+            try:
+                pages.turn(answer.headers.get("link"), answer.size)
+            except ProtocolViolation as error:
+                raise ProtocolViolation(f"{subject}: {error}") from None
 
     async def find_author(self, kind: RepoKind, name: str, *, patience: float = 10.0) -> str | None:
         """The canonical spelling of an organisation or user that has repos of `kind`.

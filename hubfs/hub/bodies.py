@@ -36,18 +36,19 @@ class Body:
         """Take the next part of it.
 
         Raises:
-            ProtocolViolation: it is too long, or not what its encoding says.
+            ProtocolViolation: it is too long, or not what its encoding says; nothing
+                is taken any more.
         """
         self._came += len(part)
+        self._check(self._came)
         if self._unpacker is None:
             self._keep(part)
         while self._unpacker is not None and part:
             part = self._unpack(self._unpacker, part)
-        if max(self._came, self.size) > self._most:
-            raise ProtocolViolation("the answer does not end")
 
     def _unpack(self, unpacker: zlib._Decompress, part: bytes) -> bytes:
         """Unpack a part until the bound is passed; return what belongs to the next member."""
+        self._check(self.size)  # zlib takes a bound of nothing for none at all
         try:
             self._keep(unpacker.decompress(part, self._most - self.size + 1))
         except zlib.error:
@@ -58,8 +59,13 @@ class Body:
         return b""
 
     def _keep(self, data: bytes) -> None:
-        self._parts.append(data)
         self.size += len(data)
+        self._check(self.size)
+        self._parts.append(data)
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise ProtocolViolation("the answer does not end")
 
     def whole(self) -> bytes:
         """All of it.

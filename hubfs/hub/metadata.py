@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import NamedTuple, TypeVar, cast
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from typing import NamedTuple, TypeVar
 
 import httpx
 import trio
@@ -86,13 +86,15 @@ class MetadataClient:
         self._limits = limits
         self._breaker = breaker
         self._idle_timeout = idle_timeout
-        self._client = None if offline else _client(endpoint, idle_timeout)
+        timeout = httpx.Timeout(idle_timeout, connect=min(10.0, idle_timeout))
+        self._timeouts = {"timeout": timeout.as_dict()}
+        self._transport = None if offline else _transport(endpoint)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._client is not None:
+        if self._transport is not None:
             with trio.move_on_after(1, shield=True):
-                await self._client.aclose()
+                await self._transport.aclose()
 
     async def get(self, url: str, subject: str, patience: float) -> Answer:
         """The Hub's answer, be it a refusal; what may pass is retried.
@@ -101,14 +103,14 @@ class MetadataClient:
             TransientHubError: it has not passed.
             Offline: hubfs makes no requests.
         """
-        if self._client is None:
+        if self._transport is None:
             raise Offline(f"{subject}: not known here, and hubfs is offline")
         deadline = trio.current_time() + patience
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._attempt(self._client, url, subject, patience)
+                return await self._attempt(self._transport, url, subject, patience)
             except TransientHubError as error:
                 wait = max(backoff(attempt), self._limits.wait(API, time.monotonic()))
                 if trio.current_time() + wait > deadline or self._is_hopeless(attempt, error):
@@ -122,7 +124,7 @@ class MetadataClient:
         return tired and not isinstance(error, RateLimited)
 
     async def _attempt(
-        self, client: httpx.AsyncClient, url: str, subject: str, patience: float
+        self, transport: httpx.AsyncHTTPTransport, url: str, subject: str, patience: float
     ) -> Answer:
         wait = self._limits.wait(API, time.monotonic())
         if wait:
@@ -132,7 +134,7 @@ class MetadataClient:
         try:
             # A server that sends a byte now and then never meets the timeouts of single steps.
             with trio.fail_after(max(patience, self._idle_timeout)):
-                answer = await self._ask(client, url, subject)
+                answer = await self._ask(transport, url, subject)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, trio.TooSlowError) as error:
             reason = f"{urls.host_of(self._endpoint)} cannot be reached: {_reason(error)}"
             self._breaker.note_failure(time.monotonic(), reason)
@@ -143,21 +145,23 @@ class MetadataClient:
             raise answer.refusal
         return answer
 
-    async def _ask(self, client: httpx.AsyncClient, url: str, subject: str) -> Answer:
+    async def _ask(self, transport: httpx.AsyncHTTPTransport, url: str, subject: str) -> Answer:
         sent = await self._authorization(url)
-        answer = await self._follow(client, url, sent, subject)
+        answer = await self._follow(transport, url, sent, subject)
         if answer.status == 401 and await _in_thread(self._credentials.has_other_than, sent):
-            answer = await self._follow(client, url, await self._authorization(url), subject)
+            answer = await self._follow(transport, url, await self._authorization(url), subject)
         return answer
 
     async def _authorization(self, url: str) -> dict[str, str]:
         return await _in_thread(self._credentials.headers_for, url)
 
     async def _follow(
-        self, client: httpx.AsyncClient, url: str, sent: dict[str, str], subject: str
+        self, transport: httpx.AsyncHTTPTransport, url: str, sent: dict[str, str], subject: str
     ) -> Answer:
         for _ in range(LONGEST_CHAIN):
-            async with client.stream("GET", url, headers=_SENT | sent) as answer:
+            request = httpx.Request("GET", url, headers=_SENT | sent, extensions=self._timeouts)
+            answer = await transport.handle_async_request(request)
+            async with aclosing(answer):
                 answer.headers.encoding = "latin-1"
                 if not answer.has_redirect_location:
                     return await _read(answer, subject)
@@ -175,28 +179,26 @@ class MetadataClient:
             self._limits.close(API, now, answer.refusal.retry_after)
 
 
-def _client(endpoint: str, idle_timeout: float) -> httpx.AsyncClient:
+def _transport(endpoint: str) -> httpx.AsyncHTTPTransport:
+    """The part of httpx below its client, which would read redirects and keep cookies."""
     proxy = find_proxy(endpoint)
-    return httpx.AsyncClient(
+    return httpx.AsyncHTTPTransport(
         verify=tls_context(),
-        timeout=httpx.Timeout(idle_timeout, connect=min(10.0, idle_timeout)),
         limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),
-        proxy=proxy.geturl() if proxy else None,
-        trust_env=False,  # the environment is read above, by the same rules as for contents
+        proxy=httpx.Proxy(proxy.geturl()) if proxy else None,
     )
 
 
 async def _read(answer: httpx.Response, subject: str) -> Answer:
     status, headers = answer.status_code, answer.headers
     if status != 200:
-        await _drain(answer)
+        with suppress(ProtocolViolation):  # read so that the connection can be used again
+            await _take(answer, Body("", LARGEST_REFUSAL))
         refusal = answers.error_of(status, headers, subject)
         return Answer(status, headers, refusal=refusal)
     try:
         body = Body(headers.get("content-encoding", ""), LARGEST_ANSWER)
-        async with aclosing(_parts(answer)) as parts:
-            async for part in parts:
-                body.add(part)
+        await _take(answer, body)
         return Answer(status, headers, json.loads(body.whole()), body.size)
     except ProtocolViolation as error:
         raise ProtocolViolation(f"{subject}: {error}") from None
@@ -204,19 +206,23 @@ async def _read(answer: httpx.Response, subject: str) -> Answer:
         raise ProtocolViolation(f"{subject}: the answer is not JSON") from error
 
 
-def _parts(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # Which it is, whatever it is declared as: it must be closed by who does not exhaust it.
-    return cast("AsyncGenerator[bytes, None]", answer.aiter_raw())
+async def _take(answer: httpx.Response, body: Body) -> None:
+    """Receive a body as far as it may be taken.
 
-
-async def _drain(answer: httpx.Response) -> None:
-    """Take a short body off the wire, so that the connection can be used again."""
-    size = 0
-    async with aclosing(_parts(answer)) as parts:
-        async for part in parts:
-            size += len(part)
-            if size > LARGEST_REFUSAL:
-                break
+    Raises:
+        ProtocolViolation: it is too long, or not what its encoding says.
+    """
+    violation: ProtocolViolation | None = None
+    with trio.CancelScope() as scope:
+        async for part in answer.aiter_raw():
+            try:
+                body.add(part)
+            except ProtocolViolation as error:
+                violation = error
+                # Not by leaving the loop: httpx's generators would go on until they are collected.
+                scope.cancel()
+    if violation is not None:
+        raise violation
 
 
 async def _in_thread(work: Callable[[_Taken], _Made], taken: _Taken) -> _Made:

@@ -65,6 +65,9 @@ def test_a_bomb_is_unpacked_no_further_than_the_bound() -> None:
     with pytest.raises(ProtocolViolation, match="does not end"):
         body.add(bomb)
     assert body.size == MOST + 1
+    with pytest.raises(ProtocolViolation, match="does not end"):
+        body.add(b"x")
+    assert body.size == MOST + 1
 
 
 def test_a_bomb_of_many_small_ones_is_refused() -> None:
