@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hubfs.cli.mounting import absolute
+from hubfs.cli.mounting import absolute, control_of
 from hubfs.config import (
     DEFAULT_ENDPOINT,
     Settings,
@@ -69,6 +69,7 @@ def engine_options(command: F) -> F:
             cache_dir=absolute(cache_dir or default_cache_dir()),
             endpoint=checked_endpoint(endpoint),
             offline=offline or is_offline_by_environment(),
+            control=control_of(""),
         )
         return command(*arguments, settings=settings, **options)
 

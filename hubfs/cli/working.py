@@ -16,8 +16,9 @@ from hubfs.errors import HubfsError
 
 @click.command(hidden=True)
 @click.option("--ready-fd", type=int)
+@click.option("--linger", type=click.FloatRange(min=0), default=2.0)
 @engine_options
-def work(*, ready_fd: int | None, settings: Settings) -> None:
+def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
     """Own the cache and do what is asked over its socket, until nothing is left to do."""
     from hubfs.daemon.worker import Worker  # noqa: PLC0415 - heavy
 
@@ -27,7 +28,7 @@ def work(*, ready_fd: int | None, settings: Settings) -> None:
     try:
         with Worker(settings) as worker:
             readiness.announce()
-            worker.end_when_idle()
+            worker.end_when_idle(linger)
             worker.join()
     except HubfsError as error:
         readiness.refuse(error)

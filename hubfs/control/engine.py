@@ -15,6 +15,7 @@ from hubfs.config import Settings
 from hubfs.control import models
 from hubfs.control.troubles import Troubles
 from hubfs.control.views import job_of, moment, standing_of, trouble_of
+from hubfs.control.webhooks import check_webhook
 from hubfs.errors import NoSuchEntry, RepoNotFound, UsageError
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fs.xattrs import state_of
@@ -70,6 +71,7 @@ class Control:
             UsageError: no repo can be called that.
         """
         repo, revision = repo_named(wish.repo), checked_revision(wish.revision)
+        self._check_webhook(wish.webhook)
         if self._catalog.find_repo(repo) is None:
             put = self._catalog.put_repo
             await trio.to_thread.run_sync(put, repo, RepoRecord(repo.name))
@@ -88,6 +90,7 @@ class Control:
         """
         if (wish.repo is None) != wish.all:
             raise UsageError("what is to be synced?", hint="give either a repo, or all: true")
+        self._check_webhook(wish.webhook)
         repo = str(repo_named(wish.repo)) if wish.repo else ""
         arguments = {
             "repo": repo,
@@ -102,6 +105,7 @@ class Control:
         Raises:
             UsageError: no repo, or no revision, can be called that.
         """
+        self._check_webhook(wish.webhook)
         everything = [_download_arguments(item) for item in wish.items]
         queued: list[JobRecord] = []
         for arguments in everything:
@@ -109,6 +113,10 @@ class Control:
             wanted = Wanted(JobKind.DOWNLOAD, arguments, wish.webhook, batch)
             queued.append(await self.jobs.submit(wanted))
         return models.Batch(batch=queued[0].batch, jobs=[self.job(each) for each in queued])
+
+    def _check_webhook(self, url: str) -> None:
+        if url:
+            check_webhook(url, self._parts.settings.control)
 
     async def check(self, wish: models.DownloadItem) -> models.Check:
         """What a download would bring. The repo's metadata is brought up to date for it.

@@ -18,6 +18,7 @@ from hubfs.config import Settings
 from hubfs.control import troubles
 from hubfs.control.guards import TcpRules
 from hubfs.control.sockets import listening, listening_tcp, parse_address
+from hubfs.control.webhooks import Webhooks, check_webhook
 from hubfs.daemon.engine import Engine
 from hubfs.errors import StoreFull
 
@@ -39,13 +40,16 @@ class Controlling:
         self._engine = engine
         self._doors = doors
         self._troubles = kept
+        self.webhooks = Webhooks(engine.jobs, settings.control)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started at once, since early callers wait in the backlog."""
-        task_status.started()
         try:
-            server = await trio.to_thread.run_sync(self._server)
-            await server.run(self._doors)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.webhooks.run)
+                task_status.started()
+                server = await trio.to_thread.run_sync(self._server)
+                await server.run(self._doors)
         except Exception:
             log.exception("a bug: the control API is not served any more")
 
@@ -74,11 +78,13 @@ def opened(settings: Settings, engine: Engine) -> Iterator[Controlling]:
     """The service of `engine`, with its doors open within.
 
     Raises:
-        UsageError: the address to listen at cannot be right, or is taken.
+        UsageError: the address to listen at, or to tell, cannot be right.
     """
     doors: Doors = []
     with contextlib.ExitStack() as stack:
         kept = stack.enter_context(troubles.kept())
+        if settings.control.webhook:
+            check_webhook(settings.control.webhook, settings.control)
         if settings.control.http:
             host, port = parse_address(settings.control.http)
             rules = TcpRules(host, settings.control.token)

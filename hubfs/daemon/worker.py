@@ -13,12 +13,13 @@ from typing import Self
 import trio
 
 from hubfs.config import Settings
+from hubfs.control.webhooks import Webhooks
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, services
 from hubfs.jobs.queue import JobQueue
 
 FIRST_JOB_WITHIN = 30.0
-LINGER = 2.0
+TOLD_WITHIN = 10.0
 
 
 class Worker:
@@ -32,6 +33,7 @@ class Worker:
         self._stop: trio.CancelScope | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._engine: Engine | None = None
+        self._webhooks: Webhooks | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -48,24 +50,28 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         if self._token is not None and self._thread.is_alive():
-            self._token.run_sync_soon(self._end)
+            self._token.run_sync_soon(trio.lowlevel.spawn_system_task, self._finish)
         self._thread.join()
 
     def join(self) -> None:
         """Wait until it has nothing to do any more."""
         self._thread.join()
 
-    def end_when_idle(self) -> None:
-        """From now on, end as soon as no job is left."""
+    def end_when_idle(self, linger: float) -> None:
+        """From now on, end when no job has been left for `linger` seconds."""
         assert self._token is not None  # noqa: S101 - within
-        self._token.run_sync_soon(self._begin_to_watch)
+        self._token.run_sync_soon(trio.lowlevel.spawn_system_task, self._watch, linger)
 
-    def _begin_to_watch(self) -> None:
-        trio.lowlevel.spawn_system_task(self._watch)
-
-    async def _watch(self) -> None:
+    async def _watch(self, linger: float) -> None:
         assert self._engine is not None  # noqa: S101 - within
-        await _until_idle(self._engine.jobs)
+        await _until_idle(self._engine.jobs, linger)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """End, when those who are to be told of the last jobs have been."""
+        assert self._webhooks is not None  # noqa: S101 - within
+        with trio.move_on_after(TOLD_WITHIN):
+            await self._webhooks.wait_until_idle()
         self._end()
 
     def _end(self) -> None:
@@ -88,20 +94,21 @@ class Worker:
     async def _serve(self, engine: Engine, control: Controlling) -> None:
         async with services(engine, resumes=False) as nursery:
             self._engine = engine
+            self._webhooks = control.webhooks
             self._stop = nursery.cancel_scope
             self._token = trio.lowlevel.current_trio_token()
             await nursery.start(control.run)
             self._is_decided.set()
 
 
-async def _until_idle(jobs: JobQueue) -> None:
+async def _until_idle(jobs: JobQueue, linger: float) -> None:
     """Wait until a job has come and no more follow; or until none comes at all."""
-    patience = FIRST_JOB_WITHIN
+    patience = max(linger, FIRST_JOB_WITHIN)
     with jobs.watching() as watcher:
         while True:
             with trio.move_on_after(patience):
                 await watcher.changes()
-                patience = LINGER
+                patience = linger
                 continue
             if jobs.is_idle:
                 return

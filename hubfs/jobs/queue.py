@@ -78,7 +78,6 @@ class JobQueue:
         self._waiting: dict[int, JobRecord] = {}
         self._parked: dict[int, JobRecord] = {}
         self._running: dict[int, Run] = {}
-        self._ending: dict[int, JobRecord] = {}  # ended, and not in the journal yet
         self._watchers: set[Watcher] = set()
         self._writing = trio.Lock()
         self._nudge = trio.Event()
@@ -144,12 +143,12 @@ class JobQueue:
             (states.interrupted(run.record()), run.take_lines()) for run in self._running.values()
         ]
         with contextlib.suppress(StoreError):
-            self._journal.put_all([*left, *((each, []) for each in self._ending.values())])
+            self._journal.put_all(left)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs or waits to be run."""
-        return not self._running and not self._waiting and not self._ending
+        return not self._running and not self._waiting
 
     # --- asking for work ---------------------------------------------------------------
 
@@ -178,7 +177,8 @@ class JobQueue:
         return kept
 
     def _find_same(self, wanted: JobRecord) -> JobRecord | None:
-        running = [run.record() for run in self._running.values() if not run.is_called_off]
+        going_on = (run for run in self._running.values() if not run.is_called_off)
+        running = [run.record() for run in going_on if not run.is_over]
         for each in [*running, *self._waiting.values(), *self._parked.values()]:
             if (each.kind, each.arguments) == (wanted.kind, wanted.arguments):
                 return each
@@ -205,12 +205,15 @@ class JobQueue:
         if run is None:
             record = self.find(number)
             self._parked.pop(number, None)
-            await self._end(states.cancelled(record, time.time()), "cancelled")
-            return self.find(number)
+            called_off = states.cancelled(record, time.time())
+            self._waiting.pop(number, None)
+            await self._keep(called_off, "cancelled")
+            self._tell(called_off)
+            return called_off
         run.is_called_off = True
         with self.watching() as watcher:
             run.scope.cancel()
-            while self._running.get(number) is run or number in self._ending:
+            while self._running.get(number) is run:
                 await watcher.changes()
         return self.find(number)
 
@@ -256,11 +259,12 @@ class JobQueue:
             ended, line = await self._attempt(run)
         except FetchStopped:
             return  # the process ends: `close` keeps it
-        self._ending[number] = ended
+        run.is_over = True  # its end is written: nothing may write over it
+        await self._keep(ended, line, run.take_lines())
         del self._running[number]
         if ended.state == JobState.PENDING:
             self._waiting[number] = ended
-        await self._end(ended, line, run.take_lines())
+        self._tell(ended)
         self._nudge.set()
 
     async def _attempt(self, run: Run) -> tuple[JobRecord, str]:
@@ -284,14 +288,6 @@ class JobQueue:
         if error is None:
             return states.completed(record, now), "completed"
         return states.failed(record, error, now), f"attempt {record.attempts} failed: {error}"
-
-    async def _end(self, record: JobRecord, line: str, before: Collection[LogLine] = ()) -> None:
-        if states.has_ended(record):
-            self._waiting.pop(record.id, None)
-        self._ending[record.id] = record
-        await self._keep(record, line, before)
-        self._ending.pop(record.id, None)
-        self._tell(record)
 
     # --- keeping -----------------------------------------------------------------------
 
@@ -323,7 +319,8 @@ class JobQueue:
         """Write down how far everything is."""
         self._kept_at = time.monotonic()
         async with self._writing:
-            changed = [(run.record(), run.take_lines()) for run in self._running.values()]
+            going_on = [run for run in self._running.values() if not run.is_over]
+            changed = [(run.record(), run.take_lines()) for run in going_on]
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._keep_now, changed)
 
@@ -344,7 +341,7 @@ class JobQueue:
         run = self._running.get(number)
         if run is not None:
             return run.record()
-        return self._ending.get(number) or self._waiting.get(number)
+        return self._waiting.get(number)
 
     def recent(
         self, limit: int, before: int = 0, accepts: Callable[[JobRecord], bool] = lambda _: True

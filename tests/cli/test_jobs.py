@@ -61,9 +61,12 @@ class Shell:
 
     @contextmanager
     def daemon(self) -> Iterator[subprocess.Popen[str]]:
-        """An engine that stays: what `--background` starts, held by a pipe of ours."""
+        """An engine as `--background` starts it, that stays until it is killed."""
         reading, writing = os.pipe()
-        child = self.begin("work", "--ready-fd", str(writing), pass_fds=[writing])
+        linger = str(10 * PATIENCE)
+        child = self.begin(
+            "work", "--linger", linger, "--ready-fd", str(writing), pass_fds=[writing]
+        )
         os.close(writing)
         try:
             with os.fdopen(reading) as pipe:

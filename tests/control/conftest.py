@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,16 @@ def hub() -> Iterator[LocalHub]:
         yield hub
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sockets of this run, where no one else's are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def api(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[rig.Api]:
     """An engine of that Hub, shared by the tests of a module: each brings repos of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        scratch: Path = tmp_path_factory.mktemp("control")
-        patch.setenv("XDG_RUNTIME_DIR", str(scratch))
-        with rig.api(hub, scratch) as api:
-            yield api
+    with rig.api(hub, tmp_path_factory.mktemp("control")) as api:
+        yield api

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from hubfs.control.sockets import short_address
 from hubfs.daemon.worker import Worker
 from tests.localhub import LocalHub
 from tests.mount.waiting import wait_until
+
+_PLAIN = ControlSettings()
 
 
 @dataclass
@@ -47,13 +48,11 @@ class Api:
 
 
 @contextmanager
-def api(hub: LocalHub, scratch: Path, *, http: str = "", token: str = "") -> Iterator[Api]:
+def api(hub: LocalHub, scratch: Path, *, control: ControlSettings = _PLAIN) -> Iterator[Api]:
     """An engine for `hub` with a cache of its own."""
-    control = ControlSettings(http=http, token=token)
     settings = Settings(
         None, scratch / "cache", hub.endpoint, fetch=FetchSettings(), control=control
     )
-    os.environ["XDG_RUNTIME_DIR"] = str(scratch)
     with Worker(settings), short_address(settings.cache_dir) as address:
         assert address is not None
         transport = httpx.HTTPTransport(uds=address)
