@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from hubfs.control import problems, routes_jobs, routes_models, routes_system
+from hubfs.control import problems, routes_jobs, routes_models, routes_page, routes_system
 from hubfs.control.engine import Control
 from hubfs.control.models import Problem
 
@@ -28,6 +28,7 @@ def app_of(control: Control) -> FastAPI:
     )
     for routes in (routes_jobs, routes_models, routes_system):
         app.include_router(routes.routes_of(control))
+    app.include_router(routes_page.routes())
     problems.install(app)
     _describe_problems(app)
     return app
