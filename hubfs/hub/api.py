@@ -117,15 +117,6 @@ class HubApi:
         answer = await self._client.get(url, f"the refs of {repo}", patience)
         return answers.ref_names(answer.checked())
 
-    async def ref_names(self, repo: RepoId, *, patience: float = 10.0) -> list[str]:
-        """The names of the repo's branches and tags.
-
-        Raises: as `repo_info`.
-        """
-        url = urls.refs_url(self.endpoint, repo)
-        answer = await self._client.get(url, f"the refs of {repo}", patience)
-        return answers.ref_names(answer.checked())
-
     async def find_author(self, kind: RepoKind, name: str, *, patience: float = 10.0) -> str | None:
         """The canonical spelling of an organisation or user that has repos of `kind`.
 
