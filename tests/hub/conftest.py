@@ -9,6 +9,7 @@ import trustme
 
 from tests.localhub import LocalHub
 from tests.localhub.fixtures import local_hub, local_hub_tls
+from tests.localhub.samples import create_tiny
 
 __all__ = ["local_hub", "local_hub_tls"]
 
@@ -50,11 +51,16 @@ def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Cert
     return certificates
 
 
-@pytest.fixture(params=["http", "https"])
-def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
-    """A Hub without repos, over each of the two schemes."""
-    name = {"http": "local_hub", "https": "local_hub_tls"}[request.param]
-    made: LocalHub = request.getfixturevalue(name)
-    if made.ca_file is not None:
-        monkeypatch.setenv("SSL_CERT_FILE", str(made.ca_file))
-    return made
+@pytest.fixture
+def tiny(local_hub: LocalHub) -> LocalHub:
+    """A Hub with acme/tiny."""
+    create_tiny(local_hub)
+    return local_hub
+
+
+@pytest.fixture
+def tiny_tls(local_hub_tls: LocalHub, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
+    """The same over https, and trusted."""
+    create_tiny(local_hub_tls)
+    monkeypatch.setenv("SSL_CERT_FILE", str(local_hub_tls.ca_file))
+    return local_hub_tls

@@ -21,7 +21,7 @@ from hubfs.errors import (
 )
 from hubfs.hub import answers
 from hubfs.hub.answers import RateState, RepoInfo
-from hubfs.model.identifiers import is_repo_name
+from hubfs.model.identifiers import is_commit, is_repo_name
 from hubfs.model.tree import TreeBuilder, TreeFile
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -280,9 +280,13 @@ def test_a_repo_without_a_commit_is_refused(commit: object) -> None:
 
 
 @given(values | st.fixed_dictionaries({"id": values, "sha": values, "lastModified": values}))
-def test_a_malformed_repo_is_a_violation_and_nothing_else(body: object) -> None:
-    with pytest.raises(ProtocolViolation):
-        answers.repo_info(body, "acme/tiny")
+def test_any_json_is_a_repo_or_a_violation(body: object) -> None:
+    try:
+        info = answers.repo_info(body, "acme/tiny")
+    except ProtocolViolation:
+        return
+    assert is_repo_name(info.name)
+    assert is_commit(info.commit)
 
 
 @given(values)

@@ -28,7 +28,7 @@ from hubfs.model.tree import TreeFile
 from tests.hub.scripted import ScriptedServer, answering, reply
 from tests.localhub import Fault, LocalHub
 from tests.localhub.content import Kind
-from tests.localhub.samples import STRANGE, WEIGHTS, create_tiny
+from tests.localhub.samples import STRANGE, WEIGHTS
 
 TOKEN = "hf_test"
 MODEL = RepoKind.MODEL
@@ -44,12 +44,6 @@ async def api_of(
 ) -> AsyncIterator[HubApi]:
     async with HubApi(endpoint, Credentials(endpoint, token), offline=offline) as api:
         yield api
-
-
-@pytest.fixture
-def tiny(hub: LocalHub) -> LocalHub:
-    create_tiny(hub)
-    return hub
 
 
 @pytest.fixture
@@ -78,14 +72,25 @@ async def test_a_repo_is_found_at_every_kind_of_revision(tiny: LocalHub, api: Hu
         assert (await api.repo_info(TINY, revision)).commit == first
 
 
-async def test_a_repo_of_each_kind_is_found(hub: LocalHub) -> None:
-    async with api_of(hub.endpoint) as api:
+async def test_a_repo_of_each_kind_is_found(local_hub: LocalHub) -> None:
+    async with api_of(local_hub.endpoint) as api:
         for kind in get_args(Kind):
-            hub.create_repo(f"acme/{kind}", {"a.txt": b"a"}, kind=kind)
+            local_hub.create_repo(f"acme/{kind}", {"a.txt": b"a"}, kind=kind)
             repo = RepoId(RepoKind(f"{kind}s"), f"acme/{kind}")
             info = await api.repo_info(repo)
             assert info.name == f"acme/{kind}"
             assert [file.path for file in await files_of(api, info.commit, repo)] == ["a.txt"]
+
+
+async def test_under_tls_all_is_the_same(tiny_tls: LocalHub) -> None:
+    tiny_tls.page_size = 3
+    async with api_of(tiny_tls.endpoint) as api:
+        info = await api.repo_info(TINY)
+        assert len(await files_of(api, info.commit)) == 4
+        assert await api.find_author(MODEL, "ACME") == "acme"
+        with pytest.raises(RepoNotFound):
+            await api.repo_info(RepoId(MODEL, "acme/none"))
+    assert {each.authorization for each in tiny_tls.log} == {f"Bearer {TOKEN}"}
 
 
 async def test_a_repo_is_described_as_it_is(tiny: LocalHub, api: HubApi) -> None:

@@ -21,7 +21,7 @@ from tests.hub.scripted import (
     reply,
 )
 
-SOON = 0.4
+SOON = 0.3
 HELLO = reply(200, b"hello")
 
 

@@ -38,7 +38,7 @@ from tests.hub.scripted import (
     reply,
 )
 from tests.localhub import Fault, LocalHub
-from tests.localhub.samples import CONFIG, STRANGE, WEIGHTS, commit_of, create_tiny
+from tests.localhub.samples import CONFIG, STRANGE, WEIGHTS, commit_of
 
 TOKEN = "hf_test"  # opens everything at the local Hub
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -62,12 +62,6 @@ def client_of(
     )
     with contextlib.closing(made):
         yield made
-
-
-@pytest.fixture
-def tiny(hub: LocalHub) -> LocalHub:
-    create_tiny(hub)
-    return hub
 
 
 @pytest.fixture
@@ -205,6 +199,31 @@ def test_redirects_in_circles_end(tiny: LocalHub, client: ContentClient) -> None
     with pytest.raises(ProtocolViolation, match="circles"):
         read_weights(client, tiny)
     assert len(tiny.log) == 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("ignore_range", origin="cdn"),
+        Fault("short_body", at=500, origin="cdn"),
+        Fault("reset_after", at=500, origin="cdn"),
+        Fault("stall_after", at=500, seconds=0.01, origin="cdn"),
+        Fault("close_before_answer", origin="cdn"),
+        Fault("expired", origin="cdn"),
+    ],
+    ids=lambda fault: str(fault.action),
+)
+def test_under_tls_all_is_the_same(tiny_tls: LocalHub, fault: Fault) -> None:
+    tiny_tls.faults.add(fault)
+    with client_of(tiny_tls.endpoint) as client:
+        with contextlib.suppress(HubUnreachable, LocationExpired, ProtocolViolation):
+            assert read_weights(client, tiny_tls) in (WEIGHTS[:1000], WEIGHTS)
+        assert tiny_tls.faults.waiting == []
+        for start in range(0, 10_000, 1000):
+            assert read_weights(client, tiny_tls, start, start + 7) == WEIGHTS[start : start + 7]
+        data = read(client, place(tiny_tls, "config.json"), ByteRange(3, 5), len(CONFIG))
+        assert data == CONFIG[3:5]
+    assert {each.authorization for each in tiny_tls.log.requests(origin="cdn")} == {None}
 
 
 # --- the token -------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from tests.hub.scripted import (
 )
 
 BODY = bytes(range(256)) * 4000  # about a megabyte
-SOON = 0.4
+SOON = 0.3
 
 Connect = Callable[..., Exchange]
 
@@ -293,14 +293,11 @@ def test_a_head_that_dribbles_for_ever_is_given_up(
 
 
 @pytest.mark.parametrize("start", [reply(206, length=1 << 30), chunked(206)[:-5]])
-@pytest.mark.parametrize("step", [1, 1 << 20])
-def test_a_body_that_dribbles_for_ever_is_given_up(
-    connect: Connect, start: bytes, step: int
-) -> None:
+def test_a_body_that_dribbles_for_ever_is_given_up(connect: Connect, start: bytes) -> None:
     drop = b"1\r\nx\r\n" if b"chunked" in start else b"x"
     exchange = ask(connect(dribbling(start, drop), SOON))
     with pytest.raises(HubUnreachable, match="nothing came for too long"):
-        read_all(exchange, step)
+        read_all(exchange)
 
 
 def test_a_body_that_stalls_is_given_up(connect: Connect) -> None:
