@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import trio
 
 from hubfs.control.app import app_of
-from hubfs.control.engine import Control, Parts
+from hubfs.control.engine import Control
 from hubfs.control.guards import TcpRules, guarded
 from hubfs.control.serving import Application, Door
 
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class ControlServer:
     """Serves the control API on listening sockets until cancelled."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._application: Application = app_of(Control(parts))
+    def __init__(self, control: Control) -> None:
+        self._application: Application = app_of(control)
 
     async def run(
         self,

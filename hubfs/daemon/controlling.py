@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Iterator
+from functools import partial as bind
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,6 +26,7 @@ from hubfs.daemon.engine import Engine
 from hubfs.errors import StoreFull
 
 if TYPE_CHECKING:
+    from hubfs.control.engine import Control, Parts
     from hubfs.control.server import ControlServer
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,9 @@ class Controlling:
         self._doors = doors
         self._troubles = kept
         self.webhooks = Webhooks(engine.jobs, settings.control)
+        self._made: Control | None = None
+        self._making = threading.Lock()
+        self._write_live_files()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started at once, since early callers wait in the backlog."""
@@ -54,23 +61,51 @@ class Controlling:
             log.exception("a bug: the control API is not served any more")
 
     def _server(self) -> ControlServer:
-        from hubfs.control.engine import Parts  # noqa: PLC0415 - takes a second and 40 MB
-        from hubfs.control.server import ControlServer  # noqa: PLC0415
+        from hubfs.control.server import ControlServer  # noqa: PLC0415 - takes a second and 40 MB
 
+        return ControlServer(self._control())
+
+    def _control(self) -> Control:
+        """What answers; made once, when it is asked for."""
+        from hubfs.control.engine import Control, Parts  # noqa: PLC0415 - a part of the same
+
+        with self._making:
+            made = self._made = self._made or Control(self._parts(Parts))
+            return made
+
+    def _parts(self, kind: type[Parts]) -> Parts:
         engine, mountpoint = self._engine, self._settings.mountpoint
-        return ControlServer(
-            Parts(
-                settings=self._settings,
-                mountpoint=str(mountpoint) if mountpoint else None,
-                store=engine.store,
-                catalog=engine.catalog,
-                api=engine.api,
-                syncer=engine.syncer,
-                fetcher=engine.fetcher,
-                jobs=engine.jobs,
-                troubles=self._troubles,
-            )
+        return kind(
+            settings=self._settings,
+            mountpoint=str(mountpoint) if mountpoint else None,
+            store=engine.store,
+            catalog=engine.catalog,
+            api=engine.api,
+            syncer=engine.syncer,
+            fetcher=engine.fetcher,
+            jobs=engine.jobs,
+            troubles=self._troubles,
         )
+
+    # --- files in the mount ------------------------------------------------------------
+
+    def _write_live_files(self) -> None:
+        """Let `.hubfs` say what the API says."""
+        for name in ("status", "status.json", "jobs.json", "version"):
+            self._engine.live.writers[name] = bind(self._live_file, name)
+
+    async def _live_file(self, name: str) -> bytes:
+        if name == "version":
+            return version("hubfs").encode() + b"\n"
+        control = await trio.to_thread.run_sync(self._control)
+        from hubfs.control import livefiles  # noqa: PLC0415 - a part of the same
+
+        writers = {
+            "status": livefiles.status_text,
+            "status.json": livefiles.status_json,
+            "jobs.json": livefiles.jobs_json,
+        }
+        return await writers[name](control)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,10 @@ import trio
 
 from hubfs.config import Settings
 from hubfs.fetch.fetcher import Fetcher
+from hubfs.fs.annex import Annex
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fs.hubcache import HubCache
+from hubfs.fs.live import Live
 from hubfs.fs.namespace import Namespace
 from hubfs.fs.trees import Trees
 from hubfs.hub.api import HubApi
@@ -36,6 +38,7 @@ class Engine:
     syncer: Syncer
     fetcher: Fetcher
     filesystem: Filesystem
+    live: Live
     catalog: Catalog
     jobs: JobQueue
 
@@ -73,10 +76,12 @@ def built(settings: Settings) -> Iterator[Engine]:
         trees = Trees(catalog)
         namespace = Namespace(catalog, syncer, trees, settings.metadata_ttl)
         hub_cache = HubCache(catalog, syncer, trees, settings.metadata_ttl)
-        filesystem = Filesystem(store, catalog, namespace, trees, fetcher, annexes=[hub_cache])
+        live = Live()
+        annexes: list[Annex] = [hub_cache, live]
+        filesystem = Filesystem(store, catalog, namespace, trees, fetcher, annexes=annexes)
         runners = runners_of(catalog, syncer, fetcher)
         jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
-        yield Engine(store, api, client, syncer, fetcher, filesystem, catalog, jobs)
+        yield Engine(store, api, client, syncer, fetcher, filesystem, live, catalog, jobs)
         jobs.close()
         fetcher.close()
         client.close()

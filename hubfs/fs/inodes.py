@@ -37,6 +37,7 @@ class Region(enum.IntEnum):
     CACHE = 3  # digests: all other nodes of the Hub client's cache
     ABSENCES = 4  # number: a snapshot, whose directories show what it lacks
     MADE_UP = 5  # digests: directories that no snapshot has
+    LIVE = 6  # files that say how things are: another inode at each look
 
 
 class Place(NamedTuple):
