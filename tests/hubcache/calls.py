@@ -28,13 +28,20 @@ def scanned() -> dict[str, Any]:
     }
 
 
+class Names(dict[str, Any]):
+    """All names of huggingface_hub, which loads them when they are asked for."""
+
+    def __missing__(self, name: str) -> Any:
+        try:
+            return getattr(huggingface_hub, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+
 def outcome_of(expression: str) -> tuple[Any, list[str]]:
     """The value, or the names of the error's classes."""
-    names = {**vars(huggingface_hub), "scanned": scanned}
-    for name in ("hf_hub_download", "snapshot_download", "try_to_load_from_cache"):
-        names[name] = getattr(huggingface_hub, name)  # it loads them when they are asked for
     try:
-        return eval(expression, names), []
+        return eval(expression, {"scanned": scanned}, Names()), []
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome
         return str(error), [each.__name__ for each in type(error).__mro__]
 

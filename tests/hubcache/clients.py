@@ -47,6 +47,7 @@ class Client:
     def __init__(self, mounted: Mounted, home: Path, version: str = OURS) -> None:
         self.mounted = mounted
         self.complaints = ""
+        self.home = home
         packages = [] if version == OURS else [str(installed(version))]
         self._environment = environment_in(home) | {
             "HF_HUB_CACHE": str(mounted / ".hub"),
