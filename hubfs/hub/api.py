@@ -130,7 +130,7 @@ class HubApi:
         if isinstance(answer.refusal, NotOnHub):
             return name
         if not isinstance(answer.checked(), list):
-            return name
+            return name  # some mirrors answer with nothing at all
         names = answers.repo_names(answer.content)
         authors = [each.partition("/")[0] for each in names if "/" in each]
         return authors[0] if authors and authors[0].lower() == name.lower() else None

@@ -59,6 +59,8 @@ class ContentStream:
 
     def close(self) -> None:
         """Let go of the connection; it is kept if the body was received whole."""
+        if not self._left:
+            self._exchange.drain()  # chunks end with one of no bytes, which nobody has read yet
         self._connections.put_back(self._exchange)
 
 

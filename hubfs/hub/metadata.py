@@ -44,7 +44,7 @@ _Made = TypeVar("_Made")
 
 
 class Answer(NamedTuple):
-    """What the Hub had to say; `size` in bytes of JSON. It has a content or a refusal."""
+    """What the Hub had to say: a refusal or a content, None for none. `size` in bytes of JSON."""
 
     status: int
     headers: httpx.Headers
@@ -199,7 +199,8 @@ async def _read(answer: httpx.Response, subject: str) -> Answer:
     try:
         body = Body(headers.get("content-encoding", ""), LARGEST_ANSWER)
         await _take(answer, body)
-        return Answer(status, headers, json.loads(body.whole()), body.size)
+        text = body.whole()
+        return Answer(status, headers, json.loads(text) if text else None, body.size)
     except ProtocolViolation as error:
         raise ProtocolViolation(f"{subject}: {error}") from None
     except (ValueError, RecursionError) as error:

@@ -306,10 +306,26 @@ _UNKNOWN = reply(401, b"{}", "X-Error-Code: RepoNotFound", "X-Error-Message: Rep
 
 
 async def test_a_mirror_that_cannot_list_by_author_is_believed() -> None:
-    with ScriptedServer(answering(_UNKNOWN, reply(404, b"{}"))) as mirror:
+    with ScriptedServer(answering(_UNKNOWN, reply(404, b"{}"), reply(200))) as mirror:
         async with api_of(mirror.url, None) as api:
-            assert await api.find_author(MODEL, "acme") == "acme"
-            assert await api.find_author(MODEL, "acme") == "acme"
+            for _ in range(3):
+                assert await api.find_author(MODEL, "acme") == "acme"
+
+
+async def test_a_page_in_place_of_a_list_is_not_believed() -> None:
+    """A network that asks for a login would otherwise have every organisation there is."""
+    with ScriptedServer(answering(*[reply(200, b"<html>Log in</html>")] * 3)) as portal:
+        async with api_of(portal.url, None) as api:
+            with pytest.raises(ProtocolViolation):
+                await api.find_author(MODEL, "acme", patience=0)
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]"])
+async def test_nothing_is_no_repo(body: bytes) -> None:
+    with ScriptedServer(answering(reply(200, body))) as mirror:
+        async with api_of(mirror.url, None) as api:
+            with pytest.raises(ProtocolViolation, match="names no repo"):
+                await api.repo_info(TINY)
 
 
 async def test_a_mirror_that_knows_no_default_branch_is_asked_for_main() -> None:

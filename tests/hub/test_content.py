@@ -574,6 +574,14 @@ def test_a_mirror_that_redirects_nowhere_is_asked_each_time() -> None:
         assert [each.split("\r\n")[0] for each in mirror.requests] == [resolve] * 3
 
 
+def test_a_mirror_that_sends_chunks_is_asked_on_one_connection() -> None:
+    whole = chunked(200, BODY)
+    with ScriptedServer(answering(whole, whole, whole)) as mirror, client_of(mirror.url) as client:
+        for _ in range(3):
+            assert read(client, SOURCE, SOME, 256) == BODY
+        assert mirror.connections == 1
+
+
 def test_a_body_that_goes_on_does_not_answer_the_next_request() -> None:
     """What is left of one answer would be taken for the start of the next one."""
     forged = reply(206, bytes(32), RANGE)

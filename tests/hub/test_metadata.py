@@ -92,7 +92,7 @@ async def test_json_may_come_in_several_shapes(answer: bytes) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        reply(200),
+        reply(200, b" "),
         reply(200, b"<html>Welcome</html>"),
         reply(200, b'{"fine": tru'),
         reply(200, b'{"a": "\xff\xfe"}'),
@@ -113,6 +113,10 @@ async def test_json_may_come_in_several_shapes(answer: bytes) -> None:
 async def test_what_is_no_json_is_a_violation(answer: bytes) -> None:
     with pytest.raises(ProtocolViolation, match=r"^it: "):
         await asked(answer)
+
+
+async def test_an_answer_of_nothing_is_nothing() -> None:
+    assert await asked(reply(200)) is None
 
 
 async def test_an_answer_that_does_not_end_is_ended() -> None:
