@@ -40,7 +40,7 @@ Webhook = Annotated[
 class _Question(BaseModel):
     """What is not known is refused, so that a misspelt field does not pass for its default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class RegisterRequest(_Question):

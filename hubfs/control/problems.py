@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from hubfs import errors
 from hubfs.control.models import Problem
@@ -46,7 +47,9 @@ def responses(*statuses: int) -> dict[int | str, dict[str, object]]:
     }
 
 
+_METHODS: Final = ("DELETE", "GET", "POST")
 _TITLES: Final = {
+    400: "the body cannot be read",
     403: "the Hub does not let this token in",
     404: "there is no such thing",
     409: "a job in that state cannot do that",
@@ -66,9 +69,9 @@ def install(app: FastAPI) -> None:
 def _handler(
     problem_of: Callable[[Exception], Problem],
 ) -> Callable[[Request, Exception], JSONResponse]:
-    def answer(_: Request, error: Exception) -> JSONResponse:
+    def answer(request: Request, error: Exception) -> JSONResponse:
         problem = problem_of(error)
-        headers = dict(getattr(error, "headers", None) or {})
+        headers = {"allow": _allowed(request)} if problem.status == 405 else {}
         if isinstance(error, errors.RateLimited):
             headers["retry-after"] = str(int(error.retry_after) + 1)
         return JSONResponse(
@@ -79,6 +82,16 @@ def _handler(
         )
 
     return answer
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path; each route by itself knows only its own."""
+    here = [method for method in _METHODS if _is_routed({**request.scope, "method": method})]
+    return ", ".join(here)
+
+
+def _is_routed(scope: MutableMapping[str, Any]) -> bool:
+    return any(each.matches(scope)[0] is Match.FULL for each in scope["app"].routes)
 
 
 def _of_error(error: Exception) -> Problem:

@@ -28,22 +28,22 @@ def routes_of(control: Control) -> APIRouter:
 
 
 def _add_wishes(router: APIRouter, control: Control) -> None:
-    @router.post("/register", status_code=202, responses=responses())
+    @router.post("/register", status_code=202, responses=responses(400))
     async def register(wish: models.RegisterRequest) -> models.Registration:
         """Make a repo known, and sync it unless told not to."""
         return await control.register(wish)
 
-    @router.post("/sync", status_code=202, responses=responses())
+    @router.post("/sync", status_code=202, responses=responses(400))
     async def sync(wish: models.SyncRequest) -> models.Job:
         """List a repo's files and fetch its small metadata files."""
         return await control.sync(wish)
 
-    @router.post("/download", status_code=202, responses=responses())
+    @router.post("/download", status_code=202, responses=responses(400))
     async def download(wish: models.DownloadRequest) -> models.Batch:
         """Bring files here, behind everybody's reading; what is here already is not fetched."""
         return await control.download(wish)
 
-    @router.post("/download/check", responses=responses(403, 404, 502, 503))
+    @router.post("/download/check", responses=responses(400, 403, 404, 502, 503))
     async def check(wish: models.DownloadItem) -> models.Check:
         """Say what a download would bring, without bringing it."""
         return await control.check(wish)

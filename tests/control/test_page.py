@@ -121,9 +121,11 @@ def test_the_page_shows_three_downloads_and_steers_them(hub: LocalHub, tmp_path:
         ]
         browser.go(f"http://127.0.0.1:{port}/")
         wait_until(lambda: "a token is needed" in browser.text)
+        assert "enter" in browser.text
         browser.run("document.getElementById('token').value = 't0ken'")
         browser.run("document.getElementById('entry').requestSubmit()")
         wait_until(lambda: browser.text.count("running") >= 2)
+        assert "enter" not in browser.text
         wait_until(lambda: "MiB/s" in browser.text or "KiB/s" in browser.text)
         assert "pending" in browser.text  # two at a time
         assert len(browser.screenshot()) > 5000

@@ -141,6 +141,11 @@ def test_failures_are_problems(api: Api, method: str, path: str, body: object, s
     assert problem["title"]
 
 
+def test_a_method_that_is_not_there_names_those_that_are(api: Api) -> None:
+    assert api.client.put("/v1/hub/jobs/1").headers["allow"] == "DELETE, GET"
+    assert api.client.get("/v1/hub/sync").headers["allow"] == "POST"
+
+
 def test_a_repo_that_cannot_be_synced_says_why(api: Api) -> None:
     known = api.post("/v1/hub/register", {"repo": "acme/absent"})
     job = api.ended(known["job"]["id"])
