@@ -166,7 +166,8 @@ class Syncer:
     def _is_stale(self, known: Synced) -> bool:
         if is_commit(known.revision):
             return False
-        return time.time() - known.ref.checked_at >= self._ttl
+        # A negative age means that the clock was set back: it must not freeze a branch.
+        return not 0 <= time.time() - known.ref.checked_at < self._ttl
 
     # --- flights -----------------------------------------------------------------------
 
@@ -187,6 +188,9 @@ class Syncer:
             flight.found = await work(key)
         except HubfsError as error:
             flight.error = error
+        except Exception:
+            log.exception("a bug in syncing %s", key[0])
+            flight.error = HubfsError(f"{key[0]}: it cannot be synced", hint="see the log")
         finally:
             del self._flights[key]
             flight.landed.set()
