@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from hubfs.cli.background import Readiness, start
-from hubfs.cli.quantities import SIZE
+from hubfs.cli.quantities import SIZE, SecondsType
 from hubfs.config import (
     DEFAULT_ENDPOINT,
     ControlSettings,
@@ -56,7 +56,7 @@ _FETCH = FetchSettings()
 @click.option("--offline", is_flag=True, help="Make no request at all; also HF_HUB_OFFLINE=1.")
 @click.option(
     "--metadata-ttl",
-    type=click.FloatRange(min=0),
+    type=SecondsType(0),
     default=60.0,
     show_default=True,
     help="Seconds after which a branch is checked again, in the background.",
@@ -83,14 +83,14 @@ _FETCH = FetchSettings()
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=1),
+    type=SecondsType(1),
     default=_FETCH.patience,
     show_default=True,
     help="Seconds for which a read goes on trying while nothing arrives.",
 )
 @click.option(
     "--idle-timeout",
-    type=click.FloatRange(min=1),
+    type=SecondsType(1),
     default=_FETCH.idle_timeout,
     show_default=True,
     help="Seconds of silence after which a connection is given up.",

@@ -1,13 +1,18 @@
-"""Sizes as people write them: `500K`, `1.5G`, `20GiB`; powers of 1024, as `du` and `curl` count."""
+"""Numbers as people write them.
+
+Sizes are `500K`, `1.5G`, `20GiB`, in powers of 1024, as `du` and `curl` count.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
+# Of no more digits than a disk can have.
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:
@@ -40,3 +45,25 @@ class SizeType(click.ParamType[int]):
 
 
 SIZE = SizeType()
+
+
+class SecondsType(click.ParamType[float]):
+    """An option that takes a duration, of `least` seconds or more."""
+
+    name = "seconds"
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the option's text. Infinity and NaN are floats, but no durations."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not self._least <= seconds < math.inf:
+            example = f"such as 60, and at least {self._least:g}"
+            self.fail(f"{value!r} is not a number of seconds {example}", param, ctx)
+        return seconds
