@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from hubfs.daemon.registry import wait_for_exit
@@ -15,6 +16,10 @@ from hubfs.errors import MountFailed
 from hubfs.fuse import kernel, mount
 
 pytest_plugins = ["pytester", "tests.localhub.fixtures"]
+
+# How long an example takes is the machine's business, not a failure.
+hypothesis.settings.register_profile("hubfs", deadline=None)
+hypothesis.settings.load_profile("hubfs")
 
 RUN = "HUBFS_TEST_RUN"
 """Set to a value of this run's own in the environment of all that it starts."""
@@ -94,10 +99,16 @@ def _end_daemons(run: str) -> Iterator[str]:
             command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue  # it has ended, or is another user's
-        if f"{RUN}={run}".encode() in environment and "mount" in command:
+        if f"{RUN}={run}".encode() in environment and is_daemon(command):
             os.kill(int(process.name), signal.SIGKILL)
             wait_for_exit(int(process.name), 10)
             yield " ".join(command).strip()
+
+
+def is_daemon(command: list[str]) -> bool:
+    """Whether a process was started as one of the commands of hubfs that stay."""
+    is_hubfs = any(Path(word).name == "hubfs" for word in command)
+    return is_hubfs and not {"mount", "work"}.isdisjoint(command)
 
 
 def _take_mounts_away(scratch: Path) -> Iterator[str]:

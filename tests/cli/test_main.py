@@ -1,0 +1,129 @@
+"""What every command has in common: help, one sentence for what is wrong, and an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from hubfs.cli.main import main
+from hubfs.errors import HubfsError, MountFailed, UsageError
+
+COMMANDS = sorted(name for name, each in main.commands.items() if not each.hidden)
+
+
+def run(*arguments: str | Path, **environment: str) -> Result:
+    """Run `hubfs` in this process, without this machine's settings; nothing here gets to work."""
+    nothing = dict.fromkeys(("HF_ENDPOINT", "HUBFS_CACHE_DIR", "HUBFS_HTTP", "HF_HUB_OFFLINE"))
+    return CliRunner().invoke(
+        main, list(map(str, arguments)), env=nothing | environment, prog_name="hubfs"
+    )
+
+
+def complaint(result: Result, code: int) -> str:
+    """What is said on standard error, which is all that is said."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert isinstance(result.exception, SystemExit)
+    return result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: hubfs {command} ")
+    if command != "completion":
+        assert f"hubfs {command}" in result.output.partition("Examples:\n    ")[2]
+    assert "\\b" not in result.output
+    assert run(command, "-h").output == result.output
+
+
+def test_the_program_lists_its_commands_and_says_what_it_is() -> None:
+    output = run("--help").output
+    assert "Mount the Hugging Face Hub as one directory." in output
+    assert "\n    hubfs mount /models\n" in output
+    for command in COMMANDS:
+        assert f"\n  {command} " in output
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").output.startswith("hubfs, version ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["no-such-command"], "No such command 'no-such-command'"),
+        (["mount"], "Missing argument 'DIRECTORY'"),
+        (["mount", "/no/such/place", "--no-such-option"], "No such option"),
+        (
+            ["mount", "/no/such/place", "--metadata-ttl", "soon"],
+            "'soon' is not a number of seconds such as 60",
+        ),
+        (["mount", "/no/such/place", "--metadata-ttl", "-1"], "at least 0"),
+        (["mount", "/no/such/place", "--metadata-ttl", "nan"], "a number of seconds such as 60"),
+        (["mount", "/no/such/place", "--patience", "inf"], "a number of seconds such as 60"),
+        (["mount", "/no/such/place", "--patience", "0"], "at least 1"),
+        (["mount", "/no/such/place", "--max-connections", "0"], "0 is not in the range"),
+        (["mount", "/no/such/place", "--limit-rate", "fast"], "such as 500M"),
+        (["mount", "/no/such/place", "--fill", "sometimes"], "'auto', 'never', 'always'"),
+        (["umount", "/models", "--forcefully"], "No such option"),
+    ],
+)
+def test_misuse_says_what_a_right_one_looks_like(arguments: list[str], reason: str) -> None:
+    assert reason in complaint(run(*arguments), 2)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["hub", "ftp://hub.test", "https://", "https://hub.test:port", "https://a?b", "https://[::1"],
+)
+def test_an_endpoint_that_can_be_none_is_refused(endpoint: str, tmp_path: Path) -> None:
+    for result in (
+        run("mount", tmp_path / "models", "--endpoint", endpoint),
+        run("mount", tmp_path / "models", HF_ENDPOINT=endpoint),
+    ):
+        said = complaint(result, 2)
+        assert repr(endpoint) in said
+        assert "https://huggingface.co" in said
+
+
+def test_a_password_in_an_endpoint_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    said = complaint(run("mount", tmp_path / "m", "--endpoint", "https://me:secret@hub.test"), 2)
+    assert "secret" not in said
+    assert "HF_TOKEN" in said
+
+
+def test_what_is_mounted_nowhere_cannot_be_unmounted(tmp_path: Path) -> None:
+    said = complaint(run("umount", tmp_path), 1)
+    assert said == f"hubfs: nothing of hubfs is mounted at {tmp_path}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MountFailed("it is busy", hint="wait"), 1, "hubfs: it is busy\n  wait\n"),
+        (UsageError("no such thing"), 2, "hubfs: no such thing\n"),
+    ],
+)
+def test_an_expected_failure_is_one_sentence_and_a_hint(
+    error: HubfsError, code: int, said: str
+) -> None:
+    group = type(main)()
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(group, ["fail"])
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
+
+
+def test_commands_are_documented_in_one_line() -> None:
+    for name in COMMANDS:
+        first = (main.commands[name].help or "").partition("\n")[0]
+        assert first.endswith("."), name
+        assert isinstance(main.commands[name], click.Command)

@@ -1,0 +1,137 @@
+"""The tree as one object, on a real store and a local Hub, without a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hubfs.errors import (
+    AccessDenied,
+    IsADirectory,
+    NoSuchAttribute,
+    NotADirectory,
+    NotASymlink,
+    StaleHandle,
+)
+from hubfs.fs.attributes import NEVER_INODE, NodeType
+from hubfs.fs.filesystem import Filesystem
+from hubfs.fs.inodes import ROOT
+from hubfs.store.reading import read_blocking
+from tests.jobs.rig import engine
+from tests.localhub import LocalHub
+
+DATA = bytes(range(256)) * 50
+
+
+@pytest.fixture
+async def tree(local_hub: LocalHub, tmp_path: Path) -> AsyncIterator[Filesystem]:
+    local_hub.create_repo("acme/model", {"model.bin": DATA, "sub/empty": b""})
+    local_hub.create_repo("acme/gated", {"model.bin": DATA[::-1]}, gated="auto")
+    local_hub.add_alias("old", "acme/model")
+    async with engine(local_hub, tmp_path / "cache") as parts:
+        yield parts.filesystem
+
+
+async def inode(tree: Filesystem, path: str) -> int:
+    found = ROOT
+    for part in path.split("/"):
+        found = (await tree.lookup(found, part.encode())).inode
+    return found
+
+
+async def test_a_file_is_read_through_a_handle(tree: Filesystem) -> None:
+    handle = await tree.open_file(await inode(tree, "acme/model/model.bin"))
+    for offset, size in ((0, 10), (100, 5000), (len(DATA) - 3, 100)):
+        where = await tree.locate(handle, offset, size)
+        assert not isinstance(where, bytes)
+        assert read_blocking(*where) == DATA[offset : offset + size]
+    assert await tree.locate(handle, len(DATA), 10) == b""
+    tree.close_file(handle)
+    with pytest.raises(StaleHandle):
+        await tree.locate(handle, 0, 10)
+
+
+async def test_a_directory_is_read_through_a_handle(tree: Filesystem) -> None:
+    handle = tree.open_directory(await inode(tree, "acme/model"))
+    assert tree.is_frozen_directory(handle)
+    assert [line.name for line in tree.read_directory(handle, 0)] == [b"model.bin", b"sub"]
+    assert [line.name for line in tree.read_directory(handle, 1)] == [b"sub"]
+    tree.close_directory(handle)
+    with pytest.raises(StaleHandle):
+        tree.read_directory(handle, 0)
+
+
+async def test_a_listing_above_the_repos_is_what_it_was_when_it_was_opened(
+    tree: Filesystem,
+) -> None:
+    org = await inode(tree, "acme")
+    before = tree.open_directory(org)
+    await inode(tree, "acme/model")
+    after = tree.open_directory(org)
+    assert not tree.is_frozen_directory(before)
+    assert list(tree.read_directory(before, 0)) == []
+    assert [line.name for line in tree.read_directory(after, 0)] == [b"model"]
+
+
+async def test_all_ways_to_an_inode_tell_the_same(tree: Filesystem) -> None:
+    await inode(tree, "acme/model")  # known, and so listed
+    for path in ("acme", "acme/model", "acme/model/sub", "acme/model/model.bin", "datasets"):
+        parent, _, name = path.rpartition("/")
+        above = await inode(tree, parent) if parent else ROOT
+        found = await tree.lookup(above, name.encode())
+        assert tree.attributes(found.inode)._replace(entry_ttl=found.entry_ttl) == found
+        lines = tree.read_directory(tree.open_directory(above), 0)
+        assert found in [line.attributes for line in lines]
+
+
+async def test_a_request_of_the_wrong_kind_is_refused(tree: Filesystem) -> None:
+    file = await inode(tree, "acme/model/model.bin")
+    directory = await inode(tree, "acme/model/sub")
+    with pytest.raises(NotADirectory):
+        tree.open_directory(file)
+    with pytest.raises(NotADirectory):
+        await tree.lookup(file, b"below")
+    for each in (ROOT, await inode(tree, "acme"), await inode(tree, "acme/model"), directory):
+        with pytest.raises(IsADirectory):
+            await tree.open_file(each)
+        with pytest.raises(NotASymlink):
+            tree.read_link(each)
+    with pytest.raises(NotASymlink):
+        tree.read_link(file)
+
+
+async def test_a_link_can_be_read_and_not_entered(tree: Filesystem) -> None:
+    link = await tree.lookup(ROOT, b"old")
+    assert link.type is NodeType.SYMLINK
+    assert tree.read_link(link.inode) == b"acme/model"
+    with pytest.raises(NotADirectory):
+        tree.open_directory(link.inode)
+    with pytest.raises(NotADirectory):
+        await tree.lookup(link.inode, b"model.bin")
+
+
+@pytest.mark.parametrize("inode", [0, 4, 77 << 32, (77 << 32) + 5])
+async def test_an_inode_that_was_never_given_is_stale(tree: Filesystem, inode: int) -> None:
+    with pytest.raises(StaleHandle):
+        tree.attributes(inode)
+
+
+async def test_a_gated_file_is_refused_when_it_is_opened(tree: Filesystem) -> None:
+    with pytest.raises(AccessDenied):
+        await tree.open_file(await inode(tree, "acme/gated/model.bin"))
+
+
+async def test_a_name_that_is_not_utf8_is_absent(tree: Filesystem) -> None:
+    for parent in (ROOT, await inode(tree, "acme"), await inode(tree, "acme/model")):
+        assert (await tree.lookup(parent, b"\xff")).inode == NEVER_INODE
+
+
+async def test_an_attribute_that_is_not_ours_is_absent(tree: Filesystem) -> None:
+    file = await inode(tree, "acme/model/model.bin")
+    assert tree.extended_attribute(file, b"user.hubfs.path") == b"model.bin"
+    for name in (b"user.hubfs.absent", b"user.other", b"security.capability", b"user.\xff"):
+        with pytest.raises(NoSuchAttribute):
+            tree.extended_attribute(file, name)
+    assert tree.extended_attributes(ROOT) == {}

@@ -1,0 +1,73 @@
+"""A cache of listings finds what a search through all of them does, however little it may keep."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubfs.errors import StaleHandle
+from hubfs.fs.listings import Listings
+from tests.fs.shelf import SNAPSHOT, Shelf
+
+names = st.sampled_from(["a", "b", "c", "dd", "é"])
+paths = st.lists(st.lists(names, min_size=1, max_size=4).map("/".join), min_size=1, max_size=40)
+
+
+@given(paths, st.sampled_from([0, 500, 1 << 20]), st.data())
+def test_any_entry_is_found_in_any_order(
+    paths: list[str], largest: int, data: st.DataObject
+) -> None:
+    shelf = Shelf(paths)
+    listings = Listings(shelf, largest)
+    everything = {entry.ordinal: (listing, entry) for listing in shelf.every for entry in listing}
+    wanted = st.lists(st.sampled_from(sorted(everything)), max_size=50)
+    for ordinal in data.draw(wanted):
+        listing, entry = listings.entry(SNAPSHOT, ordinal)
+        assert (listing.path, entry) == (everything[ordinal][0].path, everything[ordinal][1])
+
+
+@given(paths, st.sampled_from([0, 500, 1 << 20]))
+def test_every_directory_is_found_by_its_first_child(paths: list[str], largest: int) -> None:
+    shelf = Shelf(paths)
+    listings = Listings(shelf, largest)
+    for listing in shelf.every:
+        assert listings.containing(SNAPSHOT, listing.first).names == listing.names
+
+
+def test_a_listing_is_loaded_once() -> None:
+    shelf = Shelf([f"dir/{number:03}" for number in range(100)])
+    listings = Listings(shelf)
+    for _ in range(3):
+        for entry in shelf.every[1]:
+            assert listings.entry(SNAPSHOT, entry.ordinal)[1] == entry
+    assert shelf.loads == 1
+
+
+def test_what_was_not_used_for_longest_is_dropped_first() -> None:
+    shelf = Shelf(["a/x", "b/x", "c/x"])
+    directories = shelf.every[1:]
+    listings = Listings(shelf, largest=sum(each.weight for each in directories[:2]))
+    first, second, third = (each.first for each in directories)
+    for ordinal in (first, second, first, third):
+        listings.entry(SNAPSHOT, ordinal)
+    assert shelf.loads == 3
+    listings.entry(SNAPSHOT, first)
+    assert shelf.loads == 3
+    listings.entry(SNAPSHOT, second)
+    assert shelf.loads == 4
+
+
+def test_an_empty_directory_is_a_listing_too() -> None:
+    shelf = Shelf([])
+    listings = Listings(shelf)
+    for _ in range(2):
+        assert len(listings.containing(SNAPSHOT, 1)) == 0
+    assert shelf.loads == 1
+
+
+def test_what_is_not_there_is_stale() -> None:
+    listings = Listings(Shelf(["a"]))
+    for number, ordinal in ((SNAPSHOT, 2), (SNAPSHOT, 99), (SNAPSHOT + 1, 1)):
+        with pytest.raises(StaleHandle):
+            listings.entry(number, ordinal)

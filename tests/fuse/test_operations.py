@@ -1,0 +1,119 @@
+"""What the kernel is told: errnos for every failure, EROFS for every change, true attributes."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import logging
+import os
+import stat
+from types import SimpleNamespace
+from typing import Any
+
+import pyfuse3
+import pytest
+
+from hubfs.errors import AccessDenied, FetchStopped, HubUnreachable, NoSuchAttribute
+from hubfs.fs.attributes import FOREVER, Attributes, NodeType, absent
+from hubfs.fuse.operations import Operations, guarded
+
+CHANGES = {
+    "create", "link", "mkdir", "mknod", "removexattr", "rename", "rmdir", "setattr", "setxattr",
+    "symlink", "unlink", "write",
+}  # fmt: skip
+# What pyfuse3 calls for nothing that a read-only file system must answer.
+LEFT_ALONE = {"fsync", "fsyncdir", "poll", "stacktrace"}
+
+
+def operations(**answers: Any) -> Operations:
+    """Handlers over a tree that gives these answers."""
+    return Operations(SimpleNamespace(**answers), on_init=lambda: None)  # type: ignore[arg-type]
+
+
+async def code_of(error: Exception) -> int:
+    @guarded
+    async def read() -> None:
+        raise error
+
+    with pytest.raises(pyfuse3.FUSEError) as caught:
+        await read()
+    return int(caught.value.errno)
+
+
+async def test_a_named_failure_is_its_errno_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    assert await code_of(AccessDenied("acme/model: access is gated")) == errno.EACCES
+    assert [record.getMessage() for record in caplog.records] == [
+        "read fails: acme/model: access is gated"
+    ]
+
+
+@pytest.mark.parametrize("error", [NoSuchAttribute("user.x"), FetchStopped("shutting down")])
+async def test_what_is_nobodys_fault_is_not_logged(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    await code_of(error)
+    assert caplog.records == []
+
+
+async def test_a_bug_is_eio_and_a_traceback_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await code_of(KeyError("oops")) == errno.EIO
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info is not None) == (logging.ERROR, True)
+
+
+async def test_an_errno_that_a_handler_chose_is_kept() -> None:
+    assert await code_of(pyfuse3.FUSEError(errno.EROFS)) == errno.EROFS
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+async def test_every_change_is_refused(name: str) -> None:
+    with pytest.raises(pyfuse3.FUSEError) as caught:
+        await getattr(operations(), name)(1, b"name", 2, b"other")
+    assert caught.value.errno == errno.EROFS
+
+
+def test_no_request_is_left_to_the_library() -> None:
+    """The library answers ENOSYS to what is not overridden, which is right for few requests."""
+    asked = {
+        name
+        for name, each in inspect.getmembers(pyfuse3.Operations, inspect.isroutine)
+        if not name.startswith("_")
+    }
+    answered = {name for name in asked if name in vars(Operations)}
+    assert asked - answered == LEFT_ALONE
+
+
+async def test_an_opening_for_writing_is_refused() -> None:
+    for flags in (os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
+        with pytest.raises(pyfuse3.FUSEError) as caught:
+            await operations().open(5, flags, None)
+        assert caught.value.errno == errno.EROFS
+
+
+async def test_attributes_are_told_as_they_are() -> None:
+    found = Attributes(7, NodeType.FILE, 1025, 1_700_000_000.5, 60.0, FOREVER)
+    entry = await operations(attributes=lambda _: found).getattr(7, None)
+    assert (entry.st_ino, entry.st_size, entry.st_blocks) == (7, 1025, 3)
+    assert entry.st_mode == stat.S_IFREG | 0o444
+    assert (entry.st_uid, entry.st_gid) == (os.getuid(), os.getgid())
+    assert {entry.st_atime_ns, entry.st_mtime_ns, entry.st_ctime_ns} == {1_700_000_000_500_000_000}
+    assert (entry.entry_timeout, entry.attr_timeout) == (60.0, FOREVER)
+
+
+async def test_a_miss_is_told_as_inode_zero_with_a_time_to_live() -> None:
+    async def lookup(_: int, __: bytes) -> Attributes:
+        return absent(30.0)
+
+    entry = await operations(lookup=lookup).lookup(1, b"absent", None)
+    assert (entry.st_ino, entry.entry_timeout) == (0, 30.0)
+
+
+async def test_a_failed_lookup_is_no_miss() -> None:
+    async def lookup(_: int, __: bytes) -> Attributes:
+        raise HubUnreachable("down")
+
+    with pytest.raises(pyfuse3.FUSEError) as caught:
+        await operations(lookup=lookup).lookup(1, b"unknown", None)
+    assert caught.value.errno == errno.EIO
