@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,21 +26,21 @@ def repo_in(mounted: Mounted, name: str) -> Path:
     return mounted / ".hub" / name
 
 
-def test_the_cache_lists_the_known_repos_and_nothing_else(mount: Mount, hub: LocalHub) -> None:
+def test_the_cache_lists_the_known_repos_and_nothing_else(shared: Mounted) -> None:
     """`ls .hub` shows the known repos; any other can be looked up, and is then known."""
+    hub, before = shared.hub, names(shared / ".hub")
     for kind in ("model", "dataset", "space"):
-        hub.create_repo("acme/known", {"a": b"1"}, kind=kind)
-    hub.create_repo("acme/asked", {"a": b"1"})
+        hub.create_repo("org/known", {"a": b"1"}, kind=kind)
+    hub.create_repo("org/asked", {"a": b"1"})
     hub.create_repo("bare", {"a": b"1"})
-    mounted = mount()
-    assert names(mounted / ".hub") == set()
-    for path in ("acme/known", "datasets/acme/known", "spaces/acme/known", "bare"):
-        assert (mounted / path).is_dir()
-    known = {"models--acme--known", "datasets--acme--known", "spaces--acme--known", "models--bare"}
-    assert names(mounted / ".hub") == known
-    assert names(repo_in(mounted, "models--acme--asked")) == ROOMS
-    assert names(mounted / ".hub") == known | {"models--acme--asked"}
-    assert "asked" in names(mounted / "acme")
+    assert names(shared / ".hub") == before
+    for path in ("org/known", "datasets/org/known", "spaces/org/known", "bare"):
+        assert (shared / path).is_dir()
+    known = {"models--org--known", "datasets--org--known", "spaces--org--known", "models--bare"}
+    assert names(shared / ".hub") == before | known
+    assert names(repo_in(shared, "models--org--asked")) == ROOMS
+    assert names(shared / ".hub") == before | known | {"models--org--asked"}
+    assert "asked" in names(shared / "org")
 
 
 def test_the_cache_is_found_and_not_listed(shared: Mounted) -> None:
@@ -145,14 +146,22 @@ def test_a_branch_that_the_hub_does_not_have_is_absent(shared: Mounted) -> None:
     assert not is_there(refs / "absent/too")
 
 
-def test_a_ref_follows_its_branch_as_names_do(mount: Mount, hub: LocalHub) -> None:
+@pytest.fixture(scope="module")
+def restless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """A mount that checks names behind each lookup."""
+    scratch = tmp_path_factory.mktemp("restless")
+    with LocalHub() as hub, Mounted(hub, scratch, "--metadata-ttl", "0") as mounted:
+        yield mounted
+
+
+def test_a_ref_follows_its_branch_as_names_do(restless: Mounted) -> None:
     """Refs are checked again behind a lookup once they are `--metadata-ttl` old, as names are.
 
     The commit that a ref is at is always in `snapshots`, and so is every other that is known.
     """
+    hub = restless.hub
     first = hub.create_repo("acme/moving", {"a": b"1"})
-    mounted = mount("--metadata-ttl", "0")
-    repo = repo_in(mounted, "models--acme--moving")
+    repo = repo_in(restless, "models--acme--moving")
     with (repo / "refs/main").open() as held:
         assert (repo / "refs/main").read_text() == first
         second = hub.push("acme/moving", {"a": b"22"})
@@ -161,7 +170,7 @@ def test_a_ref_follows_its_branch_as_names_do(mount: Mount, hub: LocalHub) -> No
     assert names(repo / "snapshots") == {first, second}
     assert (repo / "snapshots" / first / "a").read_bytes() == b"1"
     assert (repo / "snapshots" / second / "a").read_bytes() == b"22"
-    wait_until(lambda: (mounted / "acme/moving/a").read_bytes() == b"22")
+    wait_until(lambda: (restless / "acme/moving/a").read_bytes() == b"22")
 
 
 def test_what_is_known_is_there_without_the_hub(mount: Mount, hub: LocalHub) -> None:
@@ -175,7 +184,7 @@ def test_what_is_known_is_there_without_the_hub(mount: Mount, hub: LocalHub) -> 
     assert (repo / f"snapshots/{commit}/sub/deep.txt").read_bytes() == b"deep"
     before = [alias.stat().st_ino, (repo / "refs/main").stat().st_ino, repo.stat().st_ino]
     hub.down()
-    mounted.remount()
+    mounted.remount("--offline")
     assert [alias.stat().st_ino, (repo / "refs/main").stat().st_ino, repo.stat().st_ino] == before
     assert names(mounted / ".hub") == {"models--acme--kept"}
     assert (alias / "refs/feature/x").read_text() == commit
@@ -197,18 +206,17 @@ def test_other_names_of_a_repo_lead_to_it(shared: Mounted) -> None:
         assert name not in names(shared / ".hub")
 
 
-def test_a_repo_that_was_renamed_while_it_was_known_becomes_a_link(
-    mount: Mount, hub: LocalHub
-) -> None:
+def test_a_repo_that_was_renamed_while_it_was_known_becomes_a_link(restless: Mounted) -> None:
+    hub = restless.hub
     hub.create_repo("acme/before", {"a": b"1"})
-    mounted = mount("--metadata-ttl", "0")
-    old = repo_in(mounted, "models--acme--before")
+    old = repo_in(restless, "models--acme--before")
     assert (old / "refs/main").is_file()
     hub.rename_repo("acme/before", "acme/after")
     commit = hub.push("acme/after", {"a": b"2"})
     wait_until(lambda: (old / "refs/main").is_file() and old.is_symlink())
     assert link(old) == "models--acme--after"
-    assert names(mounted / ".hub") == {"models--acme--after"}
+    assert old.name not in names(restless / ".hub")
+    assert "models--acme--after" in names(restless / ".hub")
     wait_until(lambda: (old / "refs/main").read_text() == commit)
 
 
@@ -240,9 +248,9 @@ def test_backups_pass_the_cache_over(shared: Mounted, tmp_path: Path) -> None:
     commit = shared.hub.create_repo("layout/tagged", FILES)
     assert (repo_in(shared, f"models--layout--tagged/snapshots/{commit}")).is_dir()
     archive = tmp_path / "a.tar"
-    tar = ["tar", "--create", "--exclude-caches-all", "--file", archive, "--directory", shared.root]
-    subprocess.run([*tar, ".hub"], check=True, capture_output=True)
-    listed = subprocess.run(["tar", "--list", "--file", archive], capture_output=True, check=True)
+    tar = ["tar", "--exclude-caches-all", "--file", str(archive), "--directory", str(shared.root)]
+    subprocess.run([*tar, "--create", ".hub"], check=True, capture_output=True)
+    listed = subprocess.run([*tar, "--list"], check=True, capture_output=True)
     assert listed.stdout == b""
 
 

@@ -1,0 +1,153 @@
+"""Libraries that load by a repo's name, on real weights, with the mount's `.hub` for a cache.
+
+Each runs in a process of its own, unmodified, knowing only where its cache is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.hubcache.clients import WEIGHTS, Client
+from tests.hubcache.conftest import NewClient
+from tests.localhub import LocalHub
+from tests.localhub.test_npm_client import package
+from tests.mount.conftest import Mount
+from tests.mount.mounted import Mounted
+
+__all__ = ["package"]  # where the npm client is
+
+MINI = "sentence-transformers/all-MiniLM-L6-v2"
+
+needs_weights = pytest.mark.skipif(
+    not WEIGHTS.is_dir(), reason="there are no real weights: run scripts/weights"
+)
+
+TRANSFORMERS = f"""
+import json
+from transformers import AutoConfig, AutoTokenizer
+config = AutoConfig.from_pretrained("{MINI}")
+tokens = AutoTokenizer.from_pretrained("{MINI}")("A kitten naps on the couch.")["input_ids"]
+print(json.dumps([config.hidden_size, tokens]))
+"""
+ONE_TENSOR = """
+import hashlib, json
+from huggingface_hub import hf_hub_download
+from safetensors import safe_open
+with safe_open({path}, "np") as weights:
+    tensor = weights.get_tensor("encoder.layer.3.attention.self.query.weight")
+    print(json.dumps([sorted(weights.keys()), hashlib.sha256(tensor).hexdigest()]))
+"""
+CODE = {
+    "config.json": b'{"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}',
+    "own.py": b"""
+from transformers import PretrainedConfig
+class OwnConfig(PretrainedConfig):
+    model_type = "own"
+    answer = 42
+""",
+}
+# What sentence_transformers.util does before it makes a module (5.1, without torch).
+SENTENCE_TRANSFORMERS = f"""
+import json, pathlib
+from huggingface_hub import hf_hub_download, snapshot_download
+modules = json.loads(pathlib.Path(hf_hub_download("{MINI}", "modules.json")).read_text())
+pooling = next(each["path"] for each in modules if each["path"])
+folder = snapshot_download("{MINI}", allow_patterns=[pooling + "/**"])
+print((pathlib.Path(folder) / pooling / "config.json").read_text().replace("\\n", ""))
+"""
+
+
+def weights() -> dict[str, Path]:
+    """The files of the real model."""
+    files = (path for path in WEIGHTS.rglob("*") if path.is_file())
+    return {str(path.relative_to(WEIGHTS)): path for path in files}
+
+
+def content_of(hub: LocalHub, repo: str) -> set[str]:
+    """The files of which bytes have been downloaded."""
+    return {str(each.path) for each in hub.log if each.is_content and each.repo == repo}
+
+
+@needs_weights
+def test_transformers_load_by_name(mount: Mount, hub: LocalHub, client_of: NewClient) -> None:
+    """`AutoConfig` and `AutoTokenizer.from_pretrained("org/name")` read what they need, lazily.
+
+    The second time nothing is asked for, and the Hub is not needed.
+    """
+    hub.create_repo(MINI, weights())
+    mounted = mount()
+    client = client_of(mounted)
+    found = client.python(TRANSFORMERS)
+    assert found == [384, [101, 1037, 18401, 18996, 2015, 2006, 1996, 6411, 1012, 102]]
+    assert {"config.json", "tokenizer.json"} <= content_of(hub, MINI)
+    assert not {"model.safetensors", "vocab.txt", "README.md"} & content_of(hub, MINI)
+    hub.log.clear()
+    hub.down()
+    mounted.remount()
+    assert client.python(TRANSFORMERS, offline=True) == found
+    assert len(hub.log) == 0
+
+
+@pytest.fixture(scope="module")
+def mini(shared: Mounted) -> LocalHub:
+    """The shared Hub, which has the real model."""
+    shared.hub.create_repo(MINI, weights())
+    return shared.hub
+
+
+@needs_weights
+def test_safetensors_reads_a_tensor_by_name(mini: LocalHub, client: Client) -> None:
+    """One tensor of a safetensors file, found by its repo's name, costs a part of the file."""
+    model = WEIGHTS / "model.safetensors"
+    original = client.python(ONE_TENSOR.format(path=repr(str(model))))
+    found = client.python(ONE_TENSOR.format(path=f"hf_hub_download({MINI!r}, {model.name!r})"))
+    assert found == original
+    assert mini.log.content_bytes(f"{MINI}/{model.name}") < model.stat().st_size / 2
+
+
+@needs_weights
+def test_a_part_of_a_repo_is_loaded_by_name(mini: LocalHub, client: Client) -> None:
+    """Libraries that load a repo's parts, as sentence-transformers do, get those that they read."""
+    found = client.python(SENTENCE_TRANSFORMERS, offline=True)
+    assert found["pooling_mode_mean_tokens"] is True
+    read = {"modules.json", "1_Pooling/config.json"}
+    assert read <= content_of(mini, MINI) <= read | {"model.safetensors"}
+
+
+def test_code_in_a_repo_is_run_from_where_it_is_copied_to(shared: Mounted, client: Client) -> None:
+    """`trust_remote_code` copies code to `HF_MODULES_CACHE`, which is elsewhere and writable."""
+    shared.hub.create_repo("libraries/code", CODE)
+    program = """
+import json
+from transformers import AutoConfig
+print(json.dumps(AutoConfig.from_pretrained("libraries/code", trust_remote_code=True).answer))
+"""
+    assert client.python(program) == 42
+
+
+NPM = """
+const { downloadFileToCacheDir, scanCacheDir } = await import(process.argv[1]);
+const { readFileSync } = await import("node:fs");
+const where = { hubUrl: process.env.HF_ENDPOINT, cacheDir: process.env.HF_HUB_CACHE };
+const path = await downloadFileToCacheDir({ repo: "libraries/npm", path: "sub/a.json", ...where });
+const scan = await scanCacheDir(where.cacheDir);
+const repos = scan.repos.filter((each) => each.id.name === "libraries/npm");
+console.log(JSON.stringify([path, String(readFileSync(path)), repos.length, scan.warnings]));
+"""
+
+
+def test_the_npm_client_finds_files_too(shared: Mounted, client: Client, package: Path) -> None:
+    """The npm client, `@huggingface/hub`, finds every file downloaded.
+
+    It goes by the commit that has last changed a file, which is looked up like any other.
+    """
+    first = shared.hub.create_repo("libraries/npm", {"sub/a.json": b"1"})
+    shared.hub.push("libraries/npm", {"b.json": b"2"})
+    command = ["node", "--input-type=module", "--eval", NPM, str(package)]
+    path, text, repos, warnings = json.loads(client.run(*command))
+    cached = shared / ".hub/models--libraries--npm/snapshots"
+    assert (path, text) == (str(cached / first / "sub/a.json"), "1")
+    assert (repos, warnings) == (1, [])
