@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from hubfs.control.engine import Control
+from hubfs.counters import BOUNDS, COUNTERS, Labels
 from hubfs.jobs.states import JobState
+
+_COUNTED: Final = {
+    "hub_requests": "Answers of the Hub and its storage, by what was asked for and status.",
+    "downloaded_bytes": "Bytes of contents that came over the network.",
+    "fetch_errors": "Requests for contents that failed, by the kind of failure.",
+    "jobs_ended": "Attempts at jobs that have ended, by kind and what became of the job.",
+}
+_TIMED: Final = {"read_wait": "Seconds that reads waited for bytes that were not here."}
 
 
 async def exposition(control: Control) -> str:
@@ -39,8 +49,32 @@ async def exposition(control: Control) -> str:
                 "Whether the Hub answered last.",
                 {"": int(status.hub == "reachable")},
             ),
+            *(_counted(name, text) for name, text in _COUNTED.items()),
+            *(_timed(name, text) for name, text in _TIMED.items()),
         ]
     )
+
+
+def _counted(name: str, text: str) -> str:
+    values = {_labels(labels): value for labels, value in list(COUNTERS.counts[name].items())}
+    return _metric(f"hubfs_{name}_total", "counter", text, values.items())
+
+
+def _timed(name: str, text: str) -> str:
+    """A histogram: each bucket counts what is at or below its bound, so they add up."""
+    histogram = COUNTERS.histograms[name]
+    base, below = f"hubfs_{name}_seconds", 0
+    lines = [f"# HELP {base} {text}\n# TYPE {base} histogram\n"]
+    for bound, count in zip((*BOUNDS, "+Inf"), list(histogram.counts), strict=True):
+        below += count
+        lines.append(f'{base}_bucket{{le="{bound}"}} {below}\n')
+    lines.append(f"{base}_sum {histogram.total}\n{base}_count {below}\n")
+    return "".join(lines)
+
+
+def _labels(labels: Labels) -> str:
+    inner = ",".join(f'{name}="{value}"' for name, value in labels)
+    return f"{{{inner}}}" if inner else ""
 
 
 def gauge(name: str, text: str, values: Mapping[str, float]) -> str:

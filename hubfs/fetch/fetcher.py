@@ -12,6 +12,7 @@ import math
 import trio
 
 from hubfs.config import FetchSettings, Fill
+from hubfs.counters import COUNTERS
 from hubfs.errors import FetchStopped, HubfsError
 from hubfs.fetch.direct import DirectReader
 from hubfs.fetch.opened import OpenContent, Place
@@ -157,9 +158,11 @@ class Fetcher:
             self._scheduler.schedule()
             return
         transfer.raise_failure()
+        began = trio.current_time()
         with transfer.plan.demanded(span):
             self._scheduler.schedule()
             await transfer.wait_for(span, self._settings.patience)
+        COUNTERS.note("read_wait", trio.current_time() - began)
 
     async def read_direct(self, opened: OpenContent, span: ByteRange) -> bytes:
         """The bytes of `span` straight from the Hub, for when they cannot be kept.

@@ -9,6 +9,7 @@ from functools import partial as bind
 import trio
 
 from hubfs.config import FetchSettings
+from hubfs.counters import COUNTERS
 from hubfs.errors import (
     FetchStopped,
     HubfsError,
@@ -132,6 +133,7 @@ class Scheduler:
             transfer.pulls.discard(pull)
             transfer.take_arrivals()
             transfer.plan.release(pull.claim)
+        COUNTERS.add("downloaded_bytes", pull.received)
         transfer.note_rate(pull)
         self._judge(transfer, source, error, made_progress=pull.received > 0)
         self._advance(transfer)
@@ -154,6 +156,7 @@ class Scheduler:
             transfer.note_success()
         if error is None:
             return
+        COUNTERS.add("fetch_errors", kind=type(error).__name__)
         if isinstance(error, TransientHubError):
             self._try_later(transfer, error)
         elif isinstance(error, StoreError) or not transfer.drop_source(source):

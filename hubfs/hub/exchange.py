@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import h11
 
+from hubfs.counters import COUNTERS
 from hubfs.errors import HubUnreachable, ProtocolViolation
 from hubfs.hub.lifeline import Lifeline
 from hubfs.hub.urls import host_of
@@ -111,6 +112,7 @@ class Exchange:
 
     def _begin_body(self, head: h11.Response) -> None:
         self.status = head.status_code
+        COUNTERS.add("hub_requests", of="contents", status=str(self.status))
         for name, value in head.headers:
             key, text = name.decode("latin-1"), value.decode("latin-1")
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text

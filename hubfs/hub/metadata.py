@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import httpx
 import trio
 
+from hubfs.counters import COUNTERS
 from hubfs.errors import (
     HubError,
     HubUnreachable,
@@ -191,6 +192,7 @@ def _transport(endpoint: str) -> httpx.AsyncHTTPTransport:
 
 async def _read(answer: httpx.Response, subject: str) -> Answer:
     status, headers = answer.status_code, answer.headers
+    COUNTERS.add("hub_requests", of="metadata", status=str(status))
     if status != 200:
         with suppress(ProtocolViolation):  # read so that the connection can be used again
             await _take(answer, Body("", LARGEST_REFUSAL))

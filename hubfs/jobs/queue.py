@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import trio
 
+from hubfs.counters import COUNTERS
 from hubfs.errors import FetchStopped, HubfsError, NoSuchJob, StoreError, WrongJobState
 from hubfs.jobs import states
 from hubfs.jobs.run import Pace, Run, Runner
@@ -259,6 +260,7 @@ class JobQueue:
             ended, line = await self._attempt(run)
         except FetchStopped:
             return  # the process ends: `close` keeps it
+        COUNTERS.add("jobs_ended", kind=ended.kind, state=ended.state)
         run.is_over = True  # its end is written: nothing may write over it
         await self._keep(ended, line, run.take_lines())
         del self._running[number]
