@@ -85,20 +85,6 @@ class DownloadRequest(DownloadItem):
         return [self, *self.also]
 
 
-class ScanRequest(_Question):
-    """Look for known contents on this disk; without `path`, in the Hub client's own cache."""
-
-    path: str | None = Field(None, max_length=4096, examples=["/data/old-models"])
-    webhook: Webhook = ""
-
-
-class VerifyRequest(_Question):
-    """Hash cached bytes again: of one repo, or of all."""
-
-    repo: RepoName | None = None
-    webhook: Webhook = ""
-
-
 class Progress(BaseModel):
     """How far a job is. `eta` is in seconds; null while nobody can tell."""
 

@@ -51,10 +51,11 @@ class Controlling:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started at once, since early callers wait in the backlog."""
+        task_status.started()
         try:
             async with trio.open_nursery() as nursery:
-                await nursery.start(self.webhooks.run)
-                task_status.started()
+                if self._settings.control.webhook_secret:
+                    await nursery.start(self.webhooks.run)
                 server = await trio.to_thread.run_sync(self._server)
                 await server.run(self._doors)
         except Exception:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hubfs.control.sockets import short_address
 from tests.localhub import LocalHub
 from tests.mount.mounted import Mounted
 from tests.mount.waiting import PATIENCE, wait_until
@@ -91,6 +96,45 @@ def test_curl_over_the_socket_does_the_whole_flow(mounted: Mounted, hub: LocalHu
     before = hub.log.content_bytes()
     assert (mounted / "curl/model/a.bin").read_bytes() == b"a" * 9000
     assert hub.log.content_bytes() == before
+
+
+def test_a_killed_daemon_goes_on_with_its_jobs_when_it_is_mounted_again(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    size = 24 << 20
+    hub.create_repo("killed/model", {"model.bin": random.Random(5).randbytes(size)})
+    with Mounted(hub, tmp_path, HF_TOKEN="hf_test") as mounted:
+        hub.bandwidth = 2 << 20
+        command = ("prefetch", "killed/model", "--background", "--cache-dir", mounted.cache)
+        assert "is queued" in mounted.hubfs(*command).stdout
+        hub.log.wait_until(lambda log: log.content_bytes("model.bin") > size // 2, PATIENCE)
+        mounted.kill()
+        hub.log.wait_idle(PATIENCE)
+        hub.bandwidth = None
+        mounted.mount()
+
+        def job() -> Any:
+            return json.loads((mounted / ".hubfs/jobs.json").read_text())["jobs"][0]
+
+        wait_until(lambda: job()["state"] == "completed")
+        assert job()["id"] == 1
+        # What had come since the last claim, some seconds before, is all that came twice.
+        assert hub.log.content_bytes("model.bin") <= 2 * size
+        assert (mounted / "killed/model/model.bin").stat().st_size == size
+
+
+def test_a_client_that_stops_reading_does_not_keep_the_daemon(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    with Mounted(hub, tmp_path, HF_TOKEN="hf_test") as mounted:
+        reader = socket.socket(socket.AF_UNIX)
+        with contextlib.closing(reader), short_address(mounted.cache) as address:
+            assert address is not None
+            reader.connect(address)
+            reader.sendall(b"GET /v1/hub/events HTTP/1.1\r\nhost: hubfs\r\n\r\n")
+            assert reader.recv(12) == b"HTTP/1.1 200"
+            mounted.umount()
+            assert "stuck" not in mounted.log
 
 
 def _socket(mounted: Mounted) -> Path:
