@@ -218,6 +218,16 @@ def test_a_mountpoint_may_be_named_in_any_way(bare: Mounted, tmp_path: Path) -> 
     assert not bare.is_mounted
 
 
+def test_a_mountpoint_may_have_any_name(bare: Mounted, tmp_path: Path) -> None:
+    odd = tmp_path / "sp ace\ttab\nline \\040 back\\slash, comma ünïcödé"
+    odd.mkdir()
+    assert try_to_mount(bare, odd, bare.cache).returncode == 0
+    assert names(odd) == {"datasets", "spaces"}
+    assert "is mounted already" in try_to_mount(bare, odd, tmp_path / "second").stderr
+    assert bare.hubfs("umount", odd).returncode == 0
+    assert names(odd) == set()
+
+
 def test_a_cache_must_be_a_directory_that_is_not_in_the_mount(
     bare: Mounted, tmp_path: Path
 ) -> None:

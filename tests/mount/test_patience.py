@@ -143,6 +143,18 @@ def test_nobody_waits_behind_the_download_of_another_file(
         assert (root / "acme/quick/model.bin").read_bytes() == DATA[::-1]
 
 
+def test_nobody_waits_behind_a_name_that_the_hub_thinks_about(mount: Mount, hub: LocalHub) -> None:
+    mounted = the_mount(mount, hub)
+    assert (mounted / REPO / "config.json").exists()
+    slow = Fault("slow_headers", seconds=None, path="/api/models/acme/slow", times=None)
+    hub.faults.add(slow)
+    with subprocess.Popen(["stat", mounted / "acme/slow"], stderr=subprocess.DEVNULL) as stuck:
+        hub.log.wait_until(lambda log: bool(log.requests(path_contains="acme/slow")))
+        assert sha256(mounted / REPO / "model.bin") == sha256(DATA)
+        hub.faults.clear()
+        stuck.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_daemon_even_while_readers_wait(
     mount: Mount, hub: LocalHub, number: signal.Signals

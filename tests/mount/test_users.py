@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.localhub import LocalHub
+from tests.mount.conftest import Mount
 from tests.mount.mounted import HUBFS, environment_in
 from tests.mount.waiting import PATIENCE
 
@@ -89,3 +90,13 @@ def test_allow_other_needs_the_administrators_consent(user: User, hub: LocalHub)
     assert done.returncode == 1
     assert "user_allow_other" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--allow-other"]])
+def test_other_users_see_the_mount_if_they_may(
+    user: User, mount: Mount, hub: LocalHub, option: list[str]
+) -> None:
+    hub.create_repo("acme/model", {"config.json": b"{}"})
+    mounted = mount(*option)
+    read = user.run("cat", mounted / "acme/model/config.json")
+    assert (read.returncode, read.stdout) == ((0, "{}") if option else (1, ""))
