@@ -40,7 +40,7 @@ class Bench:
         self._stack = stack
 
     def pick(self, full: int, quick: int) -> int:
-        """A size that depends on whether there is time."""
+        """A number that depends on whether there is time."""
         return quick if self.options.is_quick else full
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,12 @@ from scripts.benchmark.bench import MODEL, REPO, Bench, say, settle, warm
 from scripts.benchmark.hub import Hub
 from scripts.benchmark.mounts import has_option, mounted, site_in
 from scripts.benchmark.processes import ask, dd, environment, run
-from scripts.benchmark.rows import CannotRun, Row, Run, Side, at_least, interleaved, side
+from scripts.benchmark.rows import Row, Run, Side, at_least, interleaved, side
 from scripts.benchmark.sources import Source
 from scripts.benchmark.usage import cpu_seconds
 
 SECTION = "cold"
-
-
-def whole_file(bench: Bench) -> Iterator[Row]:
-    """A whole file through the mount, beside curl and beside huggingface_hub."""
-    for scheme, hub in (("http", bench.hub), ("https", bench.tls_hub)):
-        yield from _whole_file(bench, hub, scheme)
+OFF = ("--passthrough", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +29,39 @@ class Download:
     effort: Run
 
 
-def _whole_file(bench: Bench, hub: Hub, scheme: str) -> Iterator[Row]:
+Way = Callable[[Bench, Hub], Download]
+
+
+def by_http(bench: Bench) -> Iterator[Row]:
+    """A whole file through the mount, beside curl and beside huggingface_hub."""
     bench.needs_room(2 * bench.options.size)
-    is_plain = scheme == "http"  # https is another library's in huggingface_hub
-    ways = [through_mount, by_curl, *([by_hub_client] if is_plain else [])]
-    mount, curls, *client = interleaved(bench.runs, *(partial(way, bench, hub) for way in ways))
-    name = f"whole file, {scheme}: mount to /dev/null / "
+    # Passthrough cannot help a cold read; what it costs one is worth knowing.
+    spare = [partial(through_mount, options=OFF)] if has_option(OFF[0]) else []
+    ways: list[Way] = [through_mount, by_curl, by_hub_client, *spare]
+    mount, curls, client, *off = interleaved(
+        bench.runs, *(partial(way, bench, bench.hub) for way in ways)
+    )
+    yield from _beside_curl("http", mount, curls)
+    ours, theirs = _speed("mount", mount), _speed("hf_hub_download", client)
+    name = "whole file, http: mount to /dev/null / hf_hub_download"
+    yield Row(SECTION, name, "MB/s", ours, theirs, at_least(1.5))
+    for runs in off:
+        without = _speed(" ".join(OFF), runs)
+        yield Row(SECTION, "whole file, http: mount / without passthrough", "MB/s", ours, without)
+
+
+def by_https(bench: Bench) -> Iterator[Row]:
+    """The same with TLS, beside curl."""
+    bench.needs_room(2 * bench.options.size)
+    ways: list[Way] = [through_mount, by_curl]
+    mount, curls = interleaved(bench.runs, *(partial(way, bench, bench.tls_hub) for way in ways))
+    yield from _beside_curl("https", mount, curls)
+
+
+def _beside_curl(scheme: str, mount: list[Download], curls: list[Download]) -> Iterator[Row]:
     ours, file = _speed("mount", mount), _speed("curl -o file", curls)
-    yield Row(SECTION, name + "curl -o file", "MB/s", ours, file, at_least(0.7))
-    for runs in client:
-        theirs = _speed("hf_hub_download", runs)
-        yield Row(SECTION, name + "hf_hub_download", "MB/s", ours, theirs, at_least(1.5))
+    name = f"whole file, {scheme}: mount to /dev/null / curl -o file"
+    yield Row(SECTION, name, "MB/s", ours, file, at_least(0.7))
     daemon = side("daemon", [each.effort for each in mount])
     itself = side("curl", [each.effort for each in curls])
     yield Row(SECTION, f"processor time for it, {scheme}: daemon / curl", "s", daemon, itself)
@@ -59,7 +76,7 @@ def megabytes(size: int, seconds: float) -> float:
     return size / seconds / 1e6
 
 
-def through_mount(bench: Bench, hub: Hub, *options: str) -> Download:
+def through_mount(bench: Bench, hub: Hub, options: tuple[str, ...] = ()) -> Download:
     """Read it from a mount that knows its name and none of its bytes."""
     source = bench.model
     with mounted(bench.scratch, hub, *options) as mount:
@@ -123,16 +140,4 @@ def _get_ready(source: Source) -> None:
     warm(source.path)
 
 
-def relay(bench: Bench) -> Iterator[Row]:
-    """What passthrough, which cannot help a cold read, costs it."""
-    if not has_option("--passthrough"):
-        raise CannotRun("`hubfs mount` has no --passthrough here")
-    bench.needs_room(bench.options.size)
-    ways = [partial(through_mount, bench, bench.hub, "--passthrough", to) for to in ("auto", "off")]
-    ready, off = interleaved(bench.runs, *ways)
-    name = "whole file, http: ready for passthrough / without"
-    with_it, without = _speed("--passthrough auto", ready), _speed("--passthrough off", off)
-    yield Row(SECTION, name, "MB/s", with_it, without)
-
-
-GROUPS = (whole_file, relay)
+GROUPS = (by_http, by_https)

@@ -142,7 +142,7 @@ def loaders(bench: Bench) -> Iterator[Row]:
 
     with bench.hub.far_away(rtt=ROUND_TRIP, bandwidth=BANDWIDTH):
         loads, maps, least = interleaved(
-            bench.runs, by("loaders", "load"), by("readers", "scattered", 8), download
+            min(bench.runs, 2), by("loaders", "load"), by("readers", "scattered", 8), download
         )
     reference = side("the download alone", least)
     name = "40 MB/s, 50 ms: "

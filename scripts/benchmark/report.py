@@ -9,7 +9,8 @@ from itertools import groupby
 from scripts.benchmark.rows import Row, Side
 
 _ORDER = ("cold", "warm", "metadata", "memory")
-_HEADINGS = ("", "ours", "reference", "ratio", "target", "")
+_HEADINGS = ("", "ours", "reference", "ratio", "target", "", "")
+_STEADY = 0.25
 
 
 @dataclass
@@ -48,7 +49,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     verdict = {True: "met", False: "MISSED", None: ""}[row.is_met]
     ratio = f"{row.ratio:.3g}" if row.ratio < 0.1 else f"{row.ratio:.2f}"
     ours, reference = (quantity(each.median, row.unit) for each in (row.ours, row.reference))
-    return f"  {row.name}", ours, reference, ratio, str(row.target or ""), verdict
+    noise = f"runs differ by {row.spread:.0%}" if row.spread > _STEADY else ""
+    return f"  {row.name}", ours, reference, ratio, str(row.target or ""), verdict, noise
 
 
 def _aligned(cells: Iterable[str], widths: list[int]) -> str:
@@ -106,6 +108,7 @@ def _row_as_json(row: Row) -> dict[str, object]:
         "ours": _side_as_json(row.ours),
         "reference": _side_as_json(row.reference),
         "ratio": row.ratio,
+        "spread": row.spread,
         "target": asdict(row.target) if row.target else None,
         "met": row.is_met,
         "note": row.note,

@@ -39,6 +39,11 @@ class Side:
         """The figure that counts."""
         return statistics.median(self.values)
 
+    @property
+    def spread(self) -> float:
+        """How far its runs are apart, as a part of the median."""
+        return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
+
 
 def side(label: str, runs: Iterable[Run]) -> Side:
     """What the runs of one thing gave.
@@ -99,6 +104,11 @@ class Row:
     def ratio(self) -> float:
         """Ours to the reference, median to median."""
         return self.ours.median / self.reference.median
+
+    @property
+    def spread(self) -> float:
+        """How far the runs of the less steady side are apart."""
+        return max(self.ours.spread, self.reference.spread)
 
     @property
     def is_met(self) -> bool | None:

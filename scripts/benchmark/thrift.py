@@ -63,7 +63,7 @@ def _downloaded(bench: Bench, read: Callable[[Mount], str]) -> Run:
 
 def sniffers(bench: Bench) -> Iterator[Row]:
     """Programs that look at the beginning of each of many large files."""
-    count, size = bench.pick(50, 10), bench.pick(1 << 30, 128 * MIB)
+    count, size = bench.pick(50, 10), bench.pick(512 * MIB, 128 * MIB)
     say(f"making {count} files of {size // MIB} MiB")
     folder = bench.scratch / "sniffed"
     folder.mkdir()
