@@ -25,7 +25,7 @@ from hubfs.errors import (
     RepoNotFound,
     RevisionNotFound,
 )
-from hubfs.model.identifiers import is_commit, is_repo_name
+from hubfs.model.identifiers import is_commit, is_repo_name, is_revision
 from hubfs.model.tree import TreeFile
 
 LONGEST_PAUSE = 600.0  # the Hub's windows last 300 s: who asks for more is not believed
@@ -225,11 +225,11 @@ def repo_names(body: object) -> list[str]:
 
 
 def ref_names(body: object) -> list[str]:
-    """The names of a repo's branches and tags; whatever else the answer holds is passed over."""
+    """The names of a repo's branches and tags; what no revision can be called is passed over."""
     sorts = body.values() if isinstance(body, dict) else []
     refs = [ref for sort in sorts if isinstance(sort, list) for ref in sort]
     names = [ref.get("name") for ref in refs if isinstance(ref, dict)]
-    return [name for name in names if isinstance(name, str)]
+    return [name for name in names if isinstance(name, str) and is_revision(name)]
 
 
 def timestamp(text: object) -> float:

@@ -18,7 +18,7 @@ from hubfs.errors import HubError, HubUnreachable, UsageError
 from hubfs.hub.dialing import dial, places_of
 from hubfs.hub.exchange import Exchange, unreachable
 from hubfs.hub.lifeline import Lifeline
-from hubfs.hub.proxies import find_proxy, proxy_headers
+from hubfs.hub.proxies import Proxies, proxy_headers
 from hubfs.hub.tls import tls_context
 from hubfs.hub.urls import Origin, host_of, origin_of, port_of
 from hubfs.hub.wire import Wire
@@ -45,6 +45,7 @@ class Connections:
         self._lock = threading.Lock()
         self._idle: list[_Idle] = []
         self._context: ssl.SSLContext | None = None
+        self._proxies = Proxies()
 
     # --- asking ------------------------------------------------------------------------
 
@@ -61,7 +62,7 @@ class Connections:
             raise HubUnreachable(str(error), hint=error.hint) from error
 
     def _get(self, url: str, headers: Mapping[str, str], lifeline: Lifeline) -> Exchange:
-        proxy = find_proxy(url)
+        proxy = self._proxies.find(url)
         while (wire := self._take(origin_of(url))) is not None:
             exchange = Exchange(wire, url, lifeline, self._idle_timeout)
             try:

@@ -133,8 +133,9 @@ class ContentClient:
             exchange.drain()
             self._connections.put_back(exchange)
             url = urls.following(url, location)
-            # Before it answers: who else wants the file need not wait for its first byte.
-            self._locations.remember(source, url)
+            if not self._is_at_hub(url):
+                # Before it answers: who else wants the file need not wait for its first byte.
+                self._locations.remember(source, url)
         raise ProtocolViolation(f"{source}: redirected in circles")
 
     def _get(self, url: str, source: Source, span: ByteRange, lifeline: Lifeline) -> Exchange:

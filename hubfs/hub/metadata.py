@@ -29,7 +29,7 @@ from hubfs.hub import answers, urls
 from hubfs.hub.bodies import Body
 from hubfs.hub.credentials import Credentials
 from hubfs.hub.pace import API, Breaker, RateLimits, backoff
-from hubfs.hub.proxies import find_proxy
+from hubfs.hub.proxies import Proxies
 from hubfs.hub.tls import tls_context
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class MetadataClient:
 
 def _transport(endpoint: str) -> httpx.AsyncHTTPTransport:
     """The part of httpx below its client, which would read redirects and keep cookies."""
-    proxy = find_proxy(endpoint)
+    proxy = Proxies().find(endpoint)
     return httpx.AsyncHTTPTransport(
         verify=tls_context(),
         limits=httpx.Limits(max_connections=16, max_keepalive_connections=4),

@@ -14,7 +14,8 @@ class Pages:
 
     def __init__(self, first: str) -> None:
         self.query: str | None = first
-        self._seen = {"", first}  # without a query, a next page would be the first one
+        # Without a query, a next page would be the first one. Hashes: a cursor may be long.
+        self._seen = {hash(""), hash(first)}
         self._size = 0
 
     def turn(self, link: str | None, size: int) -> None:
@@ -27,8 +28,8 @@ class Pages:
         self.query = next_query(link)
         if self.query is None:
             return
-        if self.query in self._seen:
+        if hash(self.query) in self._seen:
             raise ProtocolViolation("its pages go in a circle")
-        self._seen.add(self.query)
+        self._seen.add(hash(self.query))
         if len(self._seen) > MOST_PAGES or self._size > LARGEST_LISTING:
             raise ProtocolViolation("its pages do not end")

@@ -10,26 +10,34 @@ from hubfs.errors import UsageError
 from hubfs.hub.urls import host_of
 
 
-def find_proxy(url: str) -> SplitResult | None:
-    """The proxy for `url`; None for none.
+class Proxies:
+    """What the environment says of proxies at the time this is made."""
 
-    Raises:
-        UsageError: it is none that hubfs can speak to.
-    """
-    scheme = urlsplit(url).scheme
-    proxies = getproxies_environment()
-    named = proxies.get(scheme) or proxies.get("all")
-    if not named or proxy_bypass_environment(host_of(url)):
-        return None
-    try:
-        proxy = urlsplit(named if "://" in named else f"http://{named}")
-        is_usable = proxy.scheme == "http" and bool(proxy.hostname) and proxy.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        hint = "a proxy looks like http://user:password@proxy.example:3128"
-        raise UsageError(f"the proxy that the environment names for {scheme} is no use", hint=hint)
-    return proxy
+    def __init__(self) -> None:
+        self._named = getproxies_environment()
+
+    def find(self, url: str) -> SplitResult | None:
+        """The proxy for `url`; None for none.
+
+        Raises:
+            UsageError: it is none that hubfs can speak to.
+        """
+        if not self._named:
+            return None
+        scheme = urlsplit(url).scheme
+        named = self._named.get(scheme) or self._named.get("all")
+        if not named or proxy_bypass_environment(host_of(url), self._named):
+            return None
+        try:
+            proxy = urlsplit(named if "://" in named else f"http://{named}")
+            is_usable = proxy.scheme == "http" and bool(proxy.hostname) and proxy.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            hint = "a proxy looks like http://user:password@proxy.example:3128"
+            text = f"the proxy that the environment names for {scheme} is no use"
+            raise UsageError(text, hint=hint)
+        return proxy
 
 
 def proxy_headers(proxy: SplitResult) -> dict[str, str]:

@@ -95,17 +95,16 @@ class Wire:
         self, tls: ssl.SSLObject, buffer: memoryview, deadline: float, slice_ends: float
     ) -> int:
         filled = 0
-        while filled < len(buffer):
-            count = _decrypted(tls, buffer[filled:])
-            if count:
-                filled += count
-            elif count is None and time.monotonic() < (slice_ends if filled else deadline):
-                self._pump()
-            elif count is None and not filled:
-                raise TimeoutError
-            else:
-                break
-        return filled
+        while True:
+            count, is_over = _decrypted(tls, buffer[filled:])
+            filled += count
+            if is_over or filled == len(buffer):
+                return filled
+            if time.monotonic() >= (slice_ends if filled else deadline):
+                if not filled:
+                    raise TimeoutError
+                return filled
+            self._pump()
 
     def _pump(self) -> None:
         """Receive encrypted bytes, or nothing for a slice."""
@@ -141,15 +140,21 @@ class Wire:
         self.socket.close()
 
 
-def _decrypted(tls: ssl.SSLObject, buffer: memoryview) -> int | None:
-    """Take a record apart into `buffer`; None when none is here, 0 when none will come."""
+def _decrypted(tls: ssl.SSLObject, buffer: memoryview) -> tuple[int, bool]:
+    """Take what is here apart into `buffer`; how much it was, and whether no more will come."""
+    filled = 0
     try:
-        # Typeshed believes that this returns bytes even when it fills a buffer.
-        return tls.read(len(buffer), buffer)  # type: ignore[return-value]
+        while filled < len(buffer):
+            # Typeshed believes that this returns bytes even when it fills a buffer.
+            count: int = tls.read(len(buffer) - filled, buffer[filled:])  # type: ignore[assignment]
+            if not count:
+                return filled, True
+            filled += count
     except ssl.SSLWantReadError:
-        return None
+        pass
     except ssl.SSLEOFError:  # no goodbye: HTTP's own lengths tell whether it came too early
-        return 0
+        return filled, True
+    return filled, False
 
 
 def _check(deadline: float) -> None:

@@ -21,7 +21,7 @@ from hubfs.errors import (
 )
 from hubfs.hub import answers
 from hubfs.hub.answers import RateState, RepoInfo
-from hubfs.model.identifiers import is_commit, is_repo_name
+from hubfs.model.identifiers import is_commit, is_repo_name, is_revision
 from hubfs.model.tree import TreeBuilder, TreeFile
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -460,6 +460,20 @@ def test_names_in_a_list_of_repos_are_those_that_repos_can_have(value: object) -
     assert names[0] == "acme/tiny"
     assert all(is_repo_name(each) for each in names)
     assert answers.repo_names(value) == []
+
+
+def test_the_names_of_refs_come_from_every_sort_of_them() -> None:
+    sorts = {
+        "branches": [{"name": "main", "ref": "refs/heads/main", "targetCommit": COMMIT}],
+        "converts": [],
+        "tags": [{"name": "v1.0"}, {"name": "a/b"}],
+    }
+    assert answers.ref_names(sorts) == ["main", "v1.0", "a/b"]
+
+
+@given(values | st.dictionaries(texts, st.lists(values | st.fixed_dictionaries({"name": texts}))))
+def test_the_names_of_refs_are_those_that_revisions_can_have(body: object) -> None:
+    assert all(is_revision(each) for each in answers.ref_names(body))
 
 
 def test_json_that_python_alone_accepts_is_read_without_harm() -> None:

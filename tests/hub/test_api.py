@@ -166,6 +166,14 @@ async def test_a_named_revision_is_asked_for_once(tiny: LocalHub) -> None:
     assert len(tiny.log) == 1
 
 
+async def test_the_refs_of_a_repo_have_names(tiny: LocalHub, api: HubApi) -> None:
+    tiny.create_branch("acme/tiny", "dev/one")
+    tiny.create_tag("acme/tiny", "v1.0")
+    assert set(await api.ref_names(TINY)) == {"main", "dev/one", "v1.0"}
+    with pytest.raises(RepoNotFound):
+        await api.ref_names(RepoId(MODEL, "acme/none"))
+
+
 async def test_an_answer_about_another_commit_is_refused(tiny: LocalHub) -> None:
     """What a commit is called can never change: it would be kept for ever."""
     info = json.dumps({"id": "acme/tiny", "sha": OTHER}).encode()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -37,6 +38,22 @@ def impatient() -> Iterator[Connections]:
     made = Connections(SOON)
     yield made
     made.close()
+
+
+Within = Callable[..., Connections]
+
+
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Within]:
+    """Makes connections in an environment with these variables."""
+    with contextlib.ExitStack() as stack:
+
+        def made(**variables: str) -> Connections:
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            return stack.enter_context(contextlib.closing(Connections(SOON * 30)))
+
+        yield made
 
 
 def get(connections: Connections, url: str, lifeline: Lifeline | None = None) -> Exchange:
@@ -293,11 +310,9 @@ def with_credentials(server: ScriptedServer) -> str:
     return server.url.replace("//", "//user:pass%20word@")
 
 
-def test_a_plain_request_names_its_whole_address_to_a_proxy(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plain_request_names_its_whole_address_to_a_proxy(within: Within) -> None:
     with ScriptedServer(answering(HELLO, HELLO)) as proxy:
-        monkeypatch.setenv("http_proxy", with_credentials(proxy))
+        connections = within(http_proxy=with_credentials(proxy))
         for _ in range(2):
             assert fetch(connections, "http://hub.example:8080/a%20b?c") == b"hello"
 
@@ -309,11 +324,9 @@ def test_a_plain_request_names_its_whole_address_to_a_proxy(
         ]
 
 
-def test_a_proxy_may_be_on_the_host_that_is_asked(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_may_be_on_the_host_that_is_asked(within: Within) -> None:
     with ScriptedServer(answering(HELLO)) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
+        connections = within(http_proxy=proxy.url)
         fetch(connections, "http://127.0.0.1:9/x")
         assert proxy.requests[0].startswith("GET http://127.0.0.1:9/x HTTP/1.1")
 
@@ -330,11 +343,9 @@ def tunnel(certificates: Certificates, *answers: bytes) -> Talk:
     return talk
 
 
-def test_tls_goes_through_a_proxy_as_it_is(
-    connections: Connections, trusted: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tls_goes_through_a_proxy_as_it_is(within: Within, trusted: Certificates) -> None:
     with ScriptedServer(tunnel(trusted, HELLO, HELLO)) as proxy:
-        monkeypatch.setenv("https_proxy", with_credentials(proxy))
+        connections = within(https_proxy=with_credentials(proxy))
         for _ in range(2):
             assert fetch(connections, "https://localhost/x") == b"hello"
 
@@ -350,74 +361,61 @@ def test_tls_goes_through_a_proxy_as_it_is(
 
 
 def test_the_certificate_is_that_of_the_server_not_of_the_proxy(
-    connections: Connections, trusted: Certificates, monkeypatch: pytest.MonkeyPatch
+    within: Within, trusted: Certificates
 ) -> None:
     with ScriptedServer(tunnel(trusted, HELLO)) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
+        connections = within(https_proxy=proxy.url)
         with pytest.raises(HubUnreachable, match="certificate"):
             get(connections, "https://hub.example/x")
         assert len(proxy.requests) == 1
 
 
-def test_an_ipv6_address_is_named_to_a_proxy_as_it_should_be(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ipv6_address_is_named_to_a_proxy_as_it_should_be(within: Within) -> None:
     with ScriptedServer(answering(reply(502))) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
+        connections = within(https_proxy=proxy.url)
         with pytest.raises(HubUnreachable):
             get(connections, "https://[2001:db8::1]:8443/x")
         assert proxy.requests[0].startswith("CONNECT [2001:db8::1]:8443 HTTP/1.1")
 
 
 @pytest.mark.parametrize(("status", "hint"), [(407, "user:password@"), (403, ""), (502, "")])
-def test_a_proxy_that_refuses_is_named(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch, status: int, hint: str
-) -> None:
+def test_a_proxy_that_refuses_is_named(within: Within, status: int, hint: str) -> None:
     with ScriptedServer(answering(reply(status, b"no"))) as proxy:
-        monkeypatch.setenv("https_proxy", with_credentials(proxy))
+        connections = within(https_proxy=with_credentials(proxy))
         with pytest.raises(HubUnreachable) as refused:
             get(connections, "https://hub.example/x")
         assert str(refused.value) == f"the proxy 127.0.0.1:{proxy.port} answered {status}"
         assert hint in refused.value.hint
 
 
-def test_a_proxy_that_never_ends_its_headers_is_given_up(
-    impatient: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_that_never_ends_its_headers_is_given_up(within: Within) -> None:
     endless = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000
     with ScriptedServer(answering(endless)) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
+        connections = within(https_proxy=proxy.url)
         with pytest.raises(ProtocolViolation):
-            get(impatient, "https://hub.example/x")
+            get(connections, "https://hub.example/x")
 
 
-def test_a_proxy_that_cannot_be_reached_is_what_cannot_be_reached(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_that_cannot_be_reached_is_what_cannot_be_reached(within: Within) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{reserved.getsockname()[1]}"
-        monkeypatch.setenv("https_proxy", f"http://user:secret@{place}")
+        connections = within(https_proxy=f"http://user:secret@{place}")
         with pytest.raises(HubUnreachable) as failed:
             get(connections, "https://hub.example/x")
     assert str(failed.value) == f"{place} cannot be reached: Connection refused"
 
 
-def test_who_needs_no_proxy_is_asked_directly(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_needs_no_proxy_is_asked_directly(within: Within) -> None:
     with ScriptedServer(answering(HELLO)) as server, ScriptedServer(answering(HELLO)) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        connections = within(http_proxy=proxy.url, no_proxy="127.0.0.1")
         fetch(connections, f"{server.url}/x")
         assert server.requests[0].startswith("GET /x ")
         assert proxy.connections == 0
 
 
-def test_a_proxy_of_another_kind_is_a_failure_that_says_so(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("all_proxy", "socks5://proxy.example:1080")
+def test_a_proxy_of_another_kind_is_a_failure_that_says_so(within: Within) -> None:
+    connections = within(all_proxy="socks5://proxy.example:1080")
     with pytest.raises(HubUnreachable, match="proxy") as failed:
         get(connections, "https://hub.example/x")
     assert "http://" in failed.value.hint

@@ -151,6 +151,35 @@ def test_threads_that_want_the_same_file_resolve_it_once(
     assert len(tiny.log.requests(origin="hub")) == 1
 
 
+def test_who_comes_later_need_not_wait_for_the_first_byte_of_the_first(
+    tiny: LocalHub, client: ContentClient
+) -> None:
+    """The way to a file is known before its first byte comes, which may take a CDN long."""
+    tiny.faults.add(Fault("slow_headers", seconds=None, origin="cdn"))
+    lifeline = Lifeline()
+
+    def first() -> None:
+        with pytest.raises(HubUnreachable, match="given up"):
+            client.open(place(tiny), ByteRange(0, 5), len(WEIGHTS), lifeline)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    tiny.log.wait_until(lambda log: bool(log.requests(origin="cdn")))
+    assert read_weights(client, tiny) == WEIGHTS[:1000]
+    lifeline.cut()
+    thread.join()
+    assert len(tiny.log.requests(origin="hub")) == 1
+
+
+def test_a_step_on_the_way_is_not_taken_for_its_end(tiny: LocalHub, client: ContentClient) -> None:
+    source = place(tiny)
+    tiny.rename_repo("acme/tiny", "acme/new")
+    tiny.faults.add(Fault("status", status=503, path="*/acme/new/resolve/*"))
+    with pytest.raises(HubUnreachable):
+        read(client, source, ByteRange(0, 5), len(WEIGHTS))
+    assert read(client, source, ByteRange(0, 5), len(WEIGHTS)) == WEIGHTS[:5]
+
+
 def test_a_renamed_repo_is_followed(tiny: LocalHub, client: ContentClient) -> None:
     source = place(tiny)
     tiny.rename_repo("acme/tiny", "acme/new")

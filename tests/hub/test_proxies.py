@@ -5,18 +5,18 @@ import base64
 import pytest
 
 from hubfs.errors import UsageError
-from hubfs.hub.proxies import find_proxy, proxy_headers
+from hubfs.hub.proxies import Proxies, proxy_headers
 
 URL = "https://hub.example/x"
 
 
 def found(url: str) -> str | None:
-    proxy = find_proxy(url)
+    proxy = Proxies().find(url)
     return proxy.geturl() if proxy else None
 
 
 def test_without_a_word_in_the_environment_there_is_none() -> None:
-    assert find_proxy(URL) is None
+    assert Proxies().find(URL) is None
 
 
 def test_each_scheme_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_no_proxy_names_who_is_asked_directly(
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.setenv("no_proxy", exceptions)
-    assert (find_proxy("https://hub.example:8443/x") is not None) == is_used
+    assert (Proxies().find("https://hub.example:8443/x") is not None) == is_used
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_one_that_is_no_use_is_refused_without_its_password(
 ) -> None:
     monkeypatch.setenv("https_proxy", proxy.replace("//", "//user:secret@"))
     with pytest.raises(UsageError) as refused:
-        find_proxy(URL)
+        Proxies().find(URL)
     assert "secret" not in str(refused.value)
     assert "http://" in refused.value.hint
 
 
 def test_credentials_in_its_address_are_for_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://us%40er:pass%3Aword@proxy.example:3128")
-    proxy = find_proxy(URL)
+    proxy = Proxies().find(URL)
     assert proxy is not None
     pair = base64.b64encode(b"us@er:pass:word").decode()
     assert proxy_headers(proxy) == {"proxy-authorization": f"Basic {pair}"}
@@ -86,6 +86,6 @@ def test_credentials_in_its_address_are_for_the_proxy(monkeypatch: pytest.Monkey
 
 def test_a_proxy_without_credentials_sees_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    proxy = find_proxy(URL)
+    proxy = Proxies().find(URL)
     assert proxy is not None
     assert proxy_headers(proxy) == {}
