@@ -96,7 +96,7 @@ def test_a_mountpoint_is_used_once(mounted: Mounted, tmp_path: Path) -> None:
 
 
 def test_a_crashed_daemons_mountpoint_is_taken_over(mounted: Mounted) -> None:
-    """A mountpoint that a killed daemon left dead is taken over by the next `hubfs mount`."""
+    """One that a killed daemon left dead is taken over by the next `hubfs mount`."""
     assert mounted.root.stat().st_ino == 1  # which the kernel answers by itself from now on
     mounted.kill()
     assert mounted.is_mounted
@@ -130,9 +130,10 @@ def lose(index: Path) -> None:
 
 @pytest.mark.parametrize("damage", [damage_all, cut, lose])
 def test_a_damaged_index_is_made_anew(mounted: Mounted, damage: Callable[[Path], None]) -> None:
-    """An index that cannot be read is set aside, with a clear message, and made from the blobs.
+    """It is lost, cut or overwritten, and no byte of a blob with it.
 
-    Nothing that was downloaded is downloaded again.
+    An index that cannot be read is set aside, with a clear message, and made from the blobs:
+    nothing that was downloaded is downloaded again.
     """
     mounted.terminate()
     damage(mounted.cache / "index")
@@ -148,7 +149,7 @@ def test_a_damaged_index_is_made_anew(mounted: Mounted, damage: Callable[[Path],
 
 
 def test_an_index_of_a_newer_hubfs_is_left_alone(mounted: Mounted) -> None:
-    """An index that a newer hubfs wrote is refused with a clear message and not touched."""
+    """One that a newer hubfs wrote is refused and not touched."""
     mounted.terminate()
     data = mounted.cache / "index/data.mdb"
     write_schema(data, SCHEMA_VERSION + 1)

@@ -21,7 +21,11 @@ def test_mounting_works_without_a_hub(mount: Mount, hub: LocalHub) -> None:
 
 
 def test_an_unknown_name_is_never_taken_for_absent(mount: Mount, hub: LocalHub) -> None:
-    """While the Hub does not answer, a name that is not known is EIO, never a false ENOENT."""
+    """The Hub may be down, and nothing is taken for what it is not.
+
+    While the Hub does not answer, a name that is not known is EIO, never a false ENOENT; all that
+    is known is listed, and all that is here is read.
+    """
     hub.create_repo("acme/known", FILES)
     hub.create_repo("acme/unknown", FILES)
     mounted = mount()
@@ -36,10 +40,7 @@ def test_an_unknown_name_is_never_taken_for_absent(mount: Mount, hub: LocalHub) 
 
 
 def test_what_is_known_is_there_and_what_is_cached_is_read(mount: Mount, hub: LocalHub) -> None:
-    """While the Hub does not answer, all that is known is listed, and all that is here is read.
-
-    What is not here is EIO once the patience is over.
-    """
+    """What is not here is EIO once the patience is over."""
     hub.create_repo("acme/known", FILES)
     mounted = mount("--patience", "1", "--metadata-ttl", "0")
     root = mounted / "acme/known"
@@ -74,7 +75,7 @@ def test_a_hub_that_comes_back_is_used_again(mount: Mount, hub: LocalHub) -> Non
 def test_offline_makes_no_request_at_all(
     mount: Mount, hub: LocalHub, option: list[str], environment: dict[str, str]
 ) -> None:
-    """`--offline`, HF_HUB_OFFLINE=1 or TRANSFORMERS_OFFLINE=1: no request is made at all."""
+    """`--offline`, `HF_HUB_OFFLINE=1` or `TRANSFORMERS_OFFLINE=1`: no request is made at all."""
     commit = hub.create_repo("acme/known", FILES)
     hub.add_alias("old", "acme/known")
     mounted = mount()

@@ -118,7 +118,10 @@ def test_complete_files_never_come_to_the_daemon_again(hub: LocalHub, mount: Mou
 
 @needs_root
 def test_a_mapping_of_a_complete_file_survives_the_daemon(hub: LocalHub, mount: Mount) -> None:
-    """Open files and mappings of complete files outlive a daemon that is killed."""
+    """The kernel has what it needs.
+
+    Open files and mappings of complete files outlive a daemon that is killed (with passthrough).
+    """
     hub.create_repo(REPO, {NAME: DATA})
     mounted = mount("--passthrough", "on")
     complete(mounted)

@@ -116,6 +116,28 @@ def test_a_killed_reader_goes_away(path: Path, hub: LocalHub, reader: str) -> No
         assert child.wait(10) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_reader_goes_away(path: Path, hub: LocalHub, number: signal.Signals) -> None:
+    hub.faults.add(SILENT)
+    with subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL) as child:
+        wait_for_content(hub)
+        child.send_signal(number)
+        assert child.wait(10) == -number
+
+
+def test_a_reader_that_handles_its_interrupts_reads_on(path: Path, hub: LocalHub) -> None:
+    """Its handler runs later than it might.
+
+    (A program that handles Ctrl-C itself, as Python does, gets to it when its read ends.)
+    """
+    hub.faults.add(SILENT)
+    with reading("read-at", path, 9 * MIB, 100) as child:
+        wait_for_content(hub)
+        child.send_signal(signal.SIGINT)
+        hub.faults.clear()
+        assert child.wait(PATIENCE) == -signal.SIGINT
+
+
 def test_a_reader_that_goes_away_takes_no_download_with_it(path: Path, hub: LocalHub) -> None:
     hub.faults.add(SILENT)
     with (
@@ -203,7 +225,7 @@ def test_a_busy_mount_is_not_unmounted_unless_lazily(mount: Mount, hub: LocalHub
 
 
 def test_a_mount_whose_daemon_hangs_is_unmounted_by_force(mount: Mount, hub: LocalHub) -> None:
-    """`hubfs umount --force` ends a mount whose daemon does not answer."""
+    """`--force` ends a mount whose daemon does not answer."""
     mounted = the_mount(mount, hub)
     mounted.signal(signal.SIGSTOP, 0)
     command = [HUBFS, "umount", "--force", str(mounted.root)]

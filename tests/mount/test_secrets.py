@@ -49,7 +49,7 @@ def test_the_token_goes_to_the_endpoint_and_nowhere_else(mounted: Mounted, hub: 
 
 
 def test_the_token_is_written_nowhere(mounted: Mounted) -> None:
-    """The token is never written: not to the log, the cache, attributes or the process title."""
+    """It is never written: not to the log, the cache, attributes or the process title."""
     command = Path(f"/proc/{mounted.pid}/cmdline").read_bytes()
     mounts = Path("/proc/self/mountinfo").read_bytes()
     root = mounted / "acme/private"
