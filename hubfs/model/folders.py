@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hubfs.model.identifiers import RepoId, RepoKind, is_repo_name
+from hubfs.model.identifiers import RepoId, RepoKind, is_name_part
 
 _SEPARATOR: Final = "--"
 _KINDS: Final = {kind.value: kind for kind in RepoKind}
@@ -21,7 +21,6 @@ def folder_of(repo: RepoId) -> str:
 def find_folder_repo(folder: str) -> RepoId | None:
     """The repo whose folder is called `folder`; None when no repo's is."""
     kind, *parts = folder.split(_SEPARATOR)
-    name = "/".join(parts)
-    if kind not in _KINDS or not is_repo_name(name):
+    if kind not in _KINDS or len(parts) not in {1, 2} or not all(map(is_name_part, parts)):
         return None
-    return RepoId(_KINDS[kind], name)
+    return RepoId(_KINDS[kind], "/".join(parts))

@@ -62,6 +62,11 @@ class FakeHub(HubApi):
         owners = [each.partition("/")[0] for each in self.repos if "/" in each]
         return next((each for each in owners if each.lower() == name.lower()), None)
 
+    async def ref_names(self, repo: RepoId, *, patience: float = 10.0) -> list[str]:
+        del patience
+        await self._answer(f"refs {repo}")
+        return [each.partition("@")[2] for each in self.repos if each.startswith(f"{repo}@")]
+
     async def _answer(self, asked: str) -> None:
         self.asked.append(asked)
         await self.gate.wait()
