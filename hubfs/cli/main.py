@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 import click
 
-from hubfs.cli.jobs import jobs, status
-from hubfs.cli.mounting import mount, umount
-from hubfs.cli.prefetching import prefetch
-from hubfs.cli.repos import ls, register, sync
-from hubfs.cli.working import completion, work
 from hubfs.errors import HubfsError, UsageError
+
+# In the order of the help, with the modules they are in: each is loaded when it is called.
+_COMMANDS = {
+    "mount": "mounting",
+    "umount": "mounting",
+    "register": "repos",
+    "sync": "repos",
+    "prefetch": "prefetching",
+    "ls": "repos",
+    "jobs": "jobs",
+    "status": "jobs",
+    "completion": "working",
+    "work": "working",
+}
 
 
 class _Group(click.Group):
     """Turns every expected failure into one sentence, a hint and an exit code: 2 for misuse."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """The names of all commands."""
+        return [*_COMMANDS, *self.commands]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in _COMMANDS:
+            return super().get_command(ctx, name)
+        found: click.Command = getattr(import_module(f"hubfs.cli.{_COMMANDS[name]}"), name)
+        return _with_paragraphs(found)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
         try:
@@ -24,6 +45,12 @@ class _Group(click.Group):
         except HubfsError as error:
             complain(error)
             ctx.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def _with_paragraphs(command: click.Command) -> click.Command:
+    """Docstrings are raw, so click's mark for "leave these lines as they are" is two characters."""
+    command.help = (command.help or "").replace(r"\b", "\b")
+    return command
 
 
 def complain(error: HubfsError) -> None:
@@ -49,27 +76,4 @@ def main() -> None:
     """
 
 
-def _add(command: click.Command) -> None:
-    main.add_command(_with_paragraphs(command))
-
-
-def _with_paragraphs(command: click.Command) -> click.Command:
-    """Docstrings are raw, so click's mark for "leave these lines as they are" is two characters."""
-    command.help = (command.help or "").replace(r"\b", "\b")
-    return command
-
-
 _with_paragraphs(main)
-for each in (
-    mount,
-    umount,
-    register,
-    sync,
-    prefetch,
-    ls,
-    jobs,
-    status,
-    completion,
-    work,
-):
-    _add(each)

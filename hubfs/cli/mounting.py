@@ -23,13 +23,9 @@ from hubfs.config import (
     default_cache_dir,
     is_offline_by_environment,
 )
-from hubfs.control.guards import TcpRules
-from hubfs.control.sockets import parse_address
-from hubfs.daemon import daemon
 from hubfs.daemon.registry import find_running, log_file_beside, wait_for_exit
 from hubfs.errors import HubfsError, MountFailed, UsageError
-from hubfs.fuse import kernel
-from hubfs.fuse import mount as mounts
+from hubfs.fuse import kernel, mountpoints
 from hubfs.hub.urls import checked_endpoint
 
 LOG_NAME = "hubfs.log"
@@ -178,13 +174,25 @@ def control_of(http: str) -> ControlSettings:
     """
     token = os.environ.get("HUBFS_HTTP_TOKEN", "")
     if http:
-        TcpRules(parse_address(http)[0], token)
+        check_listening(http, token)
     return ControlSettings(
         http,
         token,
         webhook=os.environ.get("HUBFS_WEBHOOK", ""),
         webhook_secret=os.environ.get("HUBFS_WEBHOOK_SECRET", ""),
     )
+
+
+def check_listening(address: str, token: str) -> None:
+    """See to it that the daemon may serve the control API at `address`.
+
+    Raises:
+        UsageError: it is no address, or one that needs a token.
+    """
+    from hubfs.control.guards import TcpRules  # noqa: PLC0415 - as in `serve`
+    from hubfs.control.sockets import parse_address  # noqa: PLC0415
+
+    TcpRules(parse_address(address)[0], token)
 
 
 def arguments_of(settings: Settings, *, verbose: bool) -> list[str]:
@@ -250,6 +258,9 @@ def serve(settings: Settings, readiness: Readiness, *, verbose: bool) -> None:
     Raises:
         HubfsError: it could not begin; whoever started it has been told.
     """
+    # What a daemon is made of takes half a second to load: who only starts one does without.
+    from hubfs.daemon import daemon  # noqa: PLC0415
+
     os.chdir("/")  # the daemon must not keep the directory it was started from busy
     configure_logging(verbose=verbose)
     try:
@@ -284,13 +295,13 @@ def umount(directory: Path, *, lazy: bool, force: bool) -> None:
     """
     path = absolute(directory)
     found = kernel.find_mount(path)
-    if found is None or found.type != mounts.TYPE:
+    if found is None or found.type != mountpoints.TYPE:
         raise MountFailed(f"nothing of hubfs is mounted at {path}")
     running = find_running(path)
     if force:
-        mounts.force_unmount(path)
+        mountpoints.force_unmount(path)
     else:
-        mounts.unmount(path, lazy=lazy)
+        mountpoints.unmount(path, lazy=lazy)
     if running and not lazy and not wait_for_exit(running.pid, LONGEST_STOP):
         hint = f"see its log, {running.cache_dir}/{LOG_NAME}"
         raise MountFailed(f"process {running.pid} has not ended yet", hint=hint)

@@ -15,7 +15,8 @@ from hubfs.config import Settings
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, services
 from hubfs.daemon.registry import Running, registered
-from hubfs.fuse.mount import Mount, prepared
+from hubfs.fuse.mount import Mount
+from hubfs.fuse.mountpoints import prepared
 
 log = logging.getLogger(__name__)
 

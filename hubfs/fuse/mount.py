@@ -6,7 +6,6 @@ import contextlib
 import functools
 import logging
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +16,13 @@ from hubfs.config import Passthrough, Settings
 from hubfs.errors import MountFailed
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse import device, kernel
+from hubfs.fuse.mountpoints import TYPE, unmount
 from hubfs.fuse.operations import Operations
 from hubfs.fuse.relay import Relay
 from hubfs.sync.syncer import Key
 
 log = logging.getLogger(__name__)
 
-TYPE = "fuse.hubfs"
 # One task serves one request from start to end, and readers of cold files wait inside theirs.
 MOST_REQUESTS = 4096
 IDLE_TASKS = 16
@@ -185,71 +184,3 @@ def _terminator() -> Callable[[], None]:
 def _drop_entry(parent: int, name: bytes) -> None:
     with contextlib.suppress(OSError):  # the kernel does not know the name: as good as dropped
         pyfuse3.invalidate_entry(parent, name)
-
-
-def prepared(mountpoint: Path) -> Path:
-    """`mountpoint`, absolute and ready to be mounted on; a dead mount left there is taken away.
-
-    Raises:
-        MountFailed: it is no directory, or something lives there.
-    """
-    path = Path(os.path.abspath(mountpoint))  # noqa: PTH100 - resolve() would touch a dead mount
-    found = kernel.find_mount(path)
-    if found is not None and found.type == TYPE:
-        if _is_alive(path):
-            raise MountFailed(
-                f"{path} is mounted already", hint=f"unmount it first: hubfs umount {path}"
-            )
-        log.warning("taking away the dead mount at %s", path)
-        unmount(path, lazy=True)
-    if not path.is_dir():
-        raise MountFailed(f"{path} is not a directory", hint=f"make it first: mkdir {path}")
-    if not _is_empty(path):
-        raise MountFailed(f"{path} is not empty", hint="choose an empty directory")
-    return path
-
-
-def _is_empty(path: Path) -> bool:
-    try:
-        return next(path.iterdir(), None) is None
-    except OSError as error:
-        raise MountFailed(f"cannot mount at {path}: {error.strerror}") from error
-
-
-def _is_alive(path: Path) -> bool:
-    """Whether a daemon answers for the mount at `path`. A child asks, since it might never."""
-    # Of the file system: the kernel remembers a directory's attributes, and tells of a dead one.
-    command = ["stat", "--file-system", "--", str(path)]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=5, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return True
-
-
-def unmount(path: Path, *, lazy: bool = False) -> None:
-    """Take the mount at `path` away; `lazy` does it under programs that still use it.
-
-    Raises:
-        MountFailed: it is busy, or not ours to unmount.
-    """
-    command = ["umount"] if os.getuid() == 0 else ["fusermount3", "-u"]
-    flags = [] if not lazy else ["-l"] if os.getuid() == 0 else ["-z"]
-    done = subprocess.run(
-        [*command, *flags, "--", str(path)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = done.stderr.strip().rpartition(": ")[2].rstrip(".") or "it failed"
-        hint = f"see who uses it with: fuser -vm {path}; or take it away anyway with --lazy"
-        raise MountFailed(f"cannot unmount {path}: {reason}", hint=hint)
-
-
-def force_unmount(path: Path) -> None:
-    """Take away a mount whose daemon does not answer: end its connection, then unmount lazily.
-
-    Raises:
-        MountFailed: it is not ours to unmount.
-    """
-    found = kernel.find_mount(path)
-    if found is not None:
-        kernel.abort(found.device)
-    unmount(path, lazy=True)
