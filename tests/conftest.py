@@ -13,7 +13,8 @@ import pytest
 
 from hubfs.daemon.registry import wait_for_exit
 from hubfs.errors import MountFailed
-from hubfs.fuse import kernel, mount
+from hubfs.fuse import kernel
+from hubfs.fuse.mountpoints import unmount
 
 pytest_plugins = ["pytester", "tests.localhub.fixtures"]
 
@@ -115,7 +116,7 @@ def _take_mounts_away(scratch: Path) -> Iterator[str]:
     for each in kernel.mounts():
         if Path(each.mountpoint).is_relative_to(scratch):
             try:
-                mount.unmount(Path(each.mountpoint), lazy=True)
+                unmount(Path(each.mountpoint), lazy=True)
             except MountFailed as error:
                 yield f"the mount at {each.mountpoint}, which stays: {error}"
             else:

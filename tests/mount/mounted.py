@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from hubfs.fuse import kernel
-from hubfs.fuse.mount import unmount
+from hubfs.fuse.mountpoints import unmount
 from tests.localhub import LocalHub
 from tests.mount.waiting import PATIENCE
 
