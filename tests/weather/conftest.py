@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,8 @@ import trio.testing
 from hypothesis import settings
 
 from tests.mount.conftest import hub, mount
+from tests.store.disks import unmount
+from tests.weather.memory import mount_in_memory
 
 __all__ = ["hub", "mount"]
 
@@ -37,22 +36,16 @@ def hurry(mock_clock: trio.testing.MockClock) -> trio.testing.MockClock:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """Make a file system of so many MiB, in memory."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    with ExitStack() as stack:
-        yield lambda megabytes: stack.enter_context(_mounted_disk(tmp_path / "disk", megabytes))
+    """Make a file system of so many MiB, in memory, of this user's."""
+    point = tmp_path / "disk"
 
+    def made(megabytes: int) -> Path:
+        point.mkdir()
+        trouble = mount_in_memory(point, megabytes)
+        if trouble:
+            pytest.skip(f"mounting is not allowed here: {trouble}")
+        return point
 
-@contextmanager
-def _mounted_disk(point: Path, megabytes: int) -> Iterator[Path]:
-    point.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "hubfs-test", str(point)]
-    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"mounting is not allowed here: {mounted.stderr}")
-    try:
-        yield point
-    finally:
-        # Lazily: a failed test may have left a file open.
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
+    yield made
+    if point.is_mount():
+        unmount(point)
