@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -50,3 +51,12 @@ def errno_of(call: Callable[..., object], *arguments: object) -> str:
 def attribute(path: Path, name: str) -> str:
     """One of the `user.hubfs.` attributes."""
     return os.getxattr(path, f"user.hubfs.{name}").decode()
+
+
+def open_files(pid: int) -> list[str]:
+    """Where the descriptors of a process lead; those that it closes meanwhile are left out."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 from tests.localhub import LocalHub
 from tests.mount.children import reading
 from tests.mount.conftest import Mount
-from tests.mount.looking import attribute, sha256
+from tests.mount.looking import attribute, open_files, sha256
 from tests.mount.mounted import Mounted
 from tests.mount.test_reading import MIB, blob, read_at_random
 from tests.mount.waiting import wait_until
@@ -100,11 +99,7 @@ def test_a_crash_in_the_middle_of_a_download_spoils_nothing(mount: Mount, hub: L
 
 def open_partials(mounted: Mounted) -> list[str]:
     """The partial files that the daemon has open."""
-    found = []
-    for descriptor in Path(f"/proc/{mounted.pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
-            found.append(str(descriptor.readlink()))
-    return [each for each in found if each.startswith(f"{mounted.cache}/partial/")]
+    return [each for each in open_files(mounted.pid) if each.startswith(f"{mounted.cache}/partial")]
 
 
 def test_a_crash_loses_no_complete_file(mount: Mount, hub: LocalHub) -> None:

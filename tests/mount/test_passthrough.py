@@ -18,6 +18,7 @@ import pytest
 from hubfs.fuse import device
 from tests.localhub import Fault, LocalHub
 from tests.mount.conftest import Mount
+from tests.mount.looking import open_files
 from tests.mount.mounted import Mounted
 from tests.mount.waiting import PATIENCE, wait_until
 
@@ -215,12 +216,8 @@ def open_and_read(path: Path, times: int) -> None:
 def footprint(pid: int) -> tuple[int, int]:
     """How many descriptors a process has, once closed ones are released, and its KiB of memory."""
     folder = Path(f"/proc/{pid}")
-    wait_until(lambda: not any("blobs" in str(each.readlink()) for each in links(folder)))
+    wait_until(lambda: not any("blobs" in each for each in open_files(pid)))
     resident = next(
         line for line in (folder / "status").read_text().splitlines() if line.startswith("VmRSS")
     )
-    return len(links(folder)), int(resident.split()[1])
-
-
-def links(folder: Path) -> list[Path]:
-    return [each for each in (folder / "fd").iterdir() if each.is_symlink()]
+    return len(open_files(pid)), int(resident.split()[1])
