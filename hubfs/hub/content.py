@@ -150,14 +150,20 @@ class ContentClient:
         headers |= self._credentials.headers_for(url)
         try:
             exchange = self._connections.get(url, headers, lifeline)
-        except HubUnreachable as error:
-            if not lifeline.is_cut and is_at_hub:
-                self.breaker.note_failure(time.monotonic(), str(error))
+        except HubError as error:
+            if not lifeline.is_cut:
+                self._note_no_answer(source, url, error)
             raise
         if is_at_hub:
             self.breaker.note_success()
             self.limits.note(answers.rate_states(exchange.headers), time.monotonic())
         return exchange
+
+    def _note_no_answer(self, source: Source, url: str, error: HubError) -> None:
+        """Ask the Hub for the way again next time: it may lead elsewhere by then."""
+        self._locations.forget(source, url)
+        if self._is_at_hub(url) and isinstance(error, HubUnreachable):
+            self.breaker.note_failure(time.monotonic(), str(error))
 
     def _wait_not(self, source: Source) -> None:
         wait = self.limits.wait(RESOLVERS, time.monotonic())

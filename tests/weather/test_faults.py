@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -40,25 +39,11 @@ def hub(hub: LocalHub) -> LocalHub:
     return hub
 
 
-# A way that leaves the Hub is remembered before it has led anywhere, and not forgotten when it
-# turns out to lead nowhere: for ten minutes the Hub is not asked again.
-STICKY = pytest.mark.xfail(strict=False, reason="an address that cannot be reached is remembered")
-LEADING_NOWHERE = {"redirect to a name that is none", "redirect to a closed port"}
-
-
-def named(cases: Mapping[str, object]) -> list[Any]:
-    """The cases with their names, those that are known to fail marked."""
-    return [
-        pytest.param(case, id=name, marks=[STICKY] if name in LEADING_NOWHERE else [])
-        for name, case in cases.items()
-    ]
-
-
 def blobs_below(cache: Path) -> list[bytes]:
     return [path.read_bytes() for path in cache.glob("blobs/sha256/*/*")]
 
 
-@pytest.mark.parametrize("faults", named(PASSING))
+@pytest.mark.parametrize("faults", PASSING.values(), ids=PASSING)
 async def test_a_passing_fault_costs_nothing_but_time(
     hub: LocalHub,
     cache: Path,
@@ -81,7 +66,7 @@ async def test_a_passing_fault_costs_nothing_but_time(
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
-@pytest.mark.parametrize("faults", named(PASSING))
+@pytest.mark.parametrize("faults", PASSING.values(), ids=PASSING)
 async def test_a_fault_in_the_middle_of_reading_is_not_noticed(
     hub: LocalHub, cache: Path, hurry: trio.testing.MockClock, faults: Sequence[Fault]
 ) -> None:
@@ -96,7 +81,7 @@ async def test_a_fault_in_the_middle_of_reading_is_not_noticed(
                 assert await rig.read(opened, start, start + MIB) == LARGE[start : start + MIB]
 
 
-@pytest.mark.parametrize("name", named({name: name for name in LASTING}))
+@pytest.mark.parametrize("name", LASTING)
 async def test_a_lasting_fault_is_named_when_patience_ends_and_passes_with_its_cause(
     hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock, name: str
 ) -> None:

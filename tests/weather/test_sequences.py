@@ -236,15 +236,10 @@ def check(examples: int, steps: int, *, derandomize: bool) -> None:
     )
 
 
-STICKY = pytest.mark.xfail(strict=False, reason="an address that cannot be reached is remembered")
-
-
-@STICKY
 def test_no_sequence_of_faults_makes_a_wrong_byte() -> None:
     check(25, 40, derandomize=True)
 
 
-@STICKY
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_no_long_sequence_of_faults_makes_a_wrong_byte() -> None:
