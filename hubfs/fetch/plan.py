@@ -148,5 +148,5 @@ def _piece(target: ByteRange) -> int:
 def hints_of(path: str, span: ByteRange, size: int) -> list[ByteRange]:
     """What follows a read of `span` in a file called `path`: GGUF loaders try the tail first."""
     if path.endswith(".gguf") and span.start >= max(BLOCK, size - BLOCK):
-        return [ByteRange(0, 2 * BLOCK).clipped(size)]
+        return [ByteRange(0, BLOCK).clipped(size)]
     return []

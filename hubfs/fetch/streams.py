@@ -14,8 +14,11 @@ from hubfs.model.ranges import ByteRange, RangeSet
 MOST_STREAMS = 16
 FORWARD_SKIP = 16 * MIB  # a loader that skips a tensor is still the same reader
 BACKWARD_SLACK = 2 * MIB  # the kernel sends the parts of one readahead out of order
-CONFIRMED_AFTER = 3 * MIB  # `file` and `head` end before it, readahead of the kernel included
-FIRST_WINDOW = 4 * MIB
+CONFIRMED_AFTER = 3 * MIB  # `head` ends before it, readahead of the kernel included
+FIRST_WINDOW = 1 * MIB  # until the reader is proven: the rest of a block costs nothing extra
+PROVEN_RUN = 8 * MIB  # straight from the beginning; `file` ends before it
+PROVEN_TOTAL = 24 * MIB  # anywhere in the file; a slice of a tensor ends before it
+PROVEN_WINDOW = 16 * MIB
 LARGEST_WINDOW = 64 * MIB
 EARNEST_RUN = 64 * MIB
 EARNEST_SHARE = 0.25
@@ -33,6 +36,7 @@ class Stream:
     read: int = 0
     window: int = 0
     grown_at: int = 0
+    is_straight: bool = False  # from the file's beginning, leaving nothing out
 
     def distance(self, span: ByteRange) -> int | None:
         """How far `span` begins from where this reader is; None when it is another reader."""
@@ -41,14 +45,22 @@ class Stream:
 
     def advance(self, span: ByteRange) -> None:
         """The reader has come to the end of `span`."""
+        self.is_straight &= span.start - self.position <= BACKWARD_SLACK
         self.read += max(0, span.stop - max(span.start, self.position))
         self.position = max(self.position, span.stop)
         if not self.window and self.read >= CONFIRMED_AFTER:
             self.window, self.grown_at = FIRST_WINDOW, self.position
 
-    def stall(self) -> None:
-        """The reader had to wait: look further ahead, doubling once per half window read."""
-        if self.window and self.position - self.grown_at >= self.window // 2:
+    def stall(self, *, is_proven: bool) -> None:
+        """The reader had to wait: if it goes on, look further ahead.
+
+        Once proven, its window doubles each time that half of it has been read.
+        """
+        if not self.window or not is_proven:
+            return
+        if self.window < PROVEN_WINDOW:
+            self.window, self.grown_at = PROVEN_WINDOW, self.position
+        elif self.position - self.grown_at >= self.window // 2:
             self.window = min(LARGEST_WINDOW, self.window * 2)
             self.grown_at = self.position
 
@@ -66,12 +78,17 @@ class Streams:
         """Somebody read `span`; `waited` says whether it was not there yet."""
         stream = self._stream_of(span)
         stream.advance(span)
-        if waited:
-            stream.stall()
         if not self.is_earnest:
             self._touched.add(*span)
             share = self._touched.total
             self.is_earnest = stream.read >= EARNEST_RUN or share >= EARNEST_SHARE * self._size
+        if waited:
+            stream.stall(is_proven=self._is_proven(stream))
+
+    def _is_proven(self, stream: Stream) -> bool:
+        """Whether it is likely to go on: what is fetched ahead of one that stops is wasted."""
+        is_run = stream.is_straight and stream.read >= PROVEN_RUN
+        return self.is_earnest or is_run or self._touched.total >= PROVEN_TOTAL
 
     def _stream_of(self, span: ByteRange) -> Stream:
         near = [(each.distance(span), at) for at, each in enumerate(self._streams)]
@@ -79,7 +96,7 @@ class Streams:
         if matches:
             stream = self._streams.pop(min(matches)[1])
         else:
-            stream = Stream(span.start)
+            stream = Stream(span.start, is_straight=span.start <= BACKWARD_SLACK)
             del self._streams[MOST_STREAMS - 1 :]
         self._streams.insert(0, stream)
         return stream

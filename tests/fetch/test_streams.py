@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.fetch.streams import (
+    BACKWARD_SLACK,
     CONFIRMED_AFTER,
     EARNEST_RUN,
     FIRST_WINDOW,
     FORWARD_SKIP,
     LARGEST_WINDOW,
     MOST_STREAMS,
+    PROVEN_RUN,
+    PROVEN_TOTAL,
+    PROVEN_WINDOW,
     Streams,
 )
 from hubfs.model.content import MIB
@@ -152,12 +156,37 @@ def windows_while(streams: Streams, stop: int, *, waited: bool) -> list[int]:
 
 def test_a_window_doubles_while_its_reader_waits_and_ends_at_the_largest() -> None:
     windows = windows_while(Streams(HUGE), 256 * MIB, waited=True)
-    assert list(dict.fromkeys(windows)) == [FIRST_WINDOW << power for power in range(5)]
-    assert windows[-1] == LARGEST_WINDOW
+    assert list(dict.fromkeys(windows)) == [FIRST_WINDOW, PROVEN_WINDOW, 32 * MIB, LARGEST_WINDOW]
 
 
 def test_a_window_that_is_large_enough_stays() -> None:
     assert set(windows_while(Streams(HUGE), 64 * MIB, waited=False)) == {FIRST_WINDOW}
+
+
+@given(st.integers(BACKWARD_SLACK + 1, GIB), st.integers(0, PROVEN_TOTAL // MIB - 1))
+def test_whoever_reads_a_part_in_the_middle_is_not_looked_far_ahead_of(
+    start: int, megabytes: int
+) -> None:
+    streams = Streams(HUGE)
+    read_forward(streams, start, start + megabytes * MIB, MIB, waited=True)
+    assert all(each.size == FIRST_WINDOW for each in streams.targets())
+
+
+@given(st.integers(BACKWARD_SLACK + 1, FORWARD_SKIP))
+def test_whoever_skips_after_the_header_has_not_read_straight_from_the_beginning(
+    skip: int,
+) -> None:
+    streams = Streams(HUGE)
+    streams.note_read(span(0, MIB), waited=True)
+    read_forward(streams, MIB + skip, MIB + skip + PROVEN_RUN, MIB, waited=True)
+    assert [each.size for each in streams.targets()] == [FIRST_WINDOW]
+
+
+def test_in_a_file_of_which_much_was_read_every_new_reader_is_looked_far_ahead_of() -> None:
+    streams = Streams(HUGE)
+    read_forward(streams, GIB, GIB + PROVEN_TOTAL, MIB, waited=True)
+    read_forward(streams, 2 * GIB, 2 * GIB + CONFIRMED_AFTER, MIB, waited=True)
+    assert [each.size for each in streams.targets()] == [PROVEN_WINDOW, PROVEN_WINDOW]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=300))
@@ -166,7 +195,8 @@ def test_a_window_never_shrinks_and_grows_by_waiting_alone(waits: list[bool]) ->
     for number, waited in enumerate([False] * 3 + waits):
         streams.note_read(span(number * MIB, MIB), waited=waited)
         for target in streams.targets():
-            assert target.size in ({before, 2 * before} if waited else {before})
+            grown = PROVEN_WINDOW if before == FIRST_WINDOW else min(2 * before, LARGEST_WINDOW)
+            assert target.size in ({before, grown} if waited else {before})
             before = target.size
 
 

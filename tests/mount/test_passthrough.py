@@ -201,9 +201,9 @@ def test_ten_thousand_opens_leave_nothing_behind(warm: Mounted) -> None:
     open_and_read(warm / PATH, 500)
     before = footprint(warm.pid)
     open_and_read(warm / PATH, 10_000)
-    after = footprint(warm.pid)
-    assert after[0] <= before[0]
-    assert after[1] <= before[1] + 8 * 1024
+    # Something else of the daemon's may hold a descriptor at this very moment; a leak stays.
+    wait_until(lambda: footprint(warm.pid)[0] <= before[0])
+    assert footprint(warm.pid)[1] <= before[1] + 8 * 1024
 
 
 def open_and_read(path: Path, times: int) -> None:
