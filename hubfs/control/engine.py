@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,7 +22,7 @@ from hubfs.hub.api import HubApi
 from hubfs.jobs.files import Files, newest, repo_named
 from hubfs.jobs.queue import JobQueue, Wanted
 from hubfs.jobs.selection import Selection
-from hubfs.jobs.states import JobKind, has_ended
+from hubfs.jobs.states import JobKind
 from hubfs.model.classification import classify
 from hubfs.model.identifiers import RepoId, RepoKind, is_revision
 from hubfs.model.tree import Entry
@@ -107,11 +106,9 @@ class Control:
         """
         self._check_webhook(wish.webhook)
         everything = [_download_arguments(item) for item in wish.items]
-        queued: list[JobRecord] = []
-        for arguments in everything:
-            batch = queued[0].batch if queued else 0
-            wanted = Wanted(JobKind.DOWNLOAD, arguments, wish.webhook, batch)
-            queued.append(await self.jobs.submit(wanted))
+        queued = await self.jobs.submit_all(
+            [Wanted(JobKind.DOWNLOAD, arguments, wish.webhook) for arguments in everything]
+        )
         return models.Batch(batch=queued[0].batch, jobs=[self.job(each) for each in queued])
 
     def _check_webhook(self, url: str) -> None:
@@ -233,8 +230,8 @@ class Control:
         )
 
     def _syncing(self) -> set[str]:
-        live = [job for job in self.jobs.live() if job.kind == JobKind.SYNC]
-        return {job.arguments.get("repo", "") for job in live if not has_ended(job)}
+        syncs = (job for job in self.jobs.live() if job.kind == JobKind.SYNC)
+        return {job.arguments.get("repo", "") for job in syncs}
 
     def _entries(self, found: Synced | None) -> Iterator[tuple[str, Entry]]:
         for listing in self._catalog.listings(found.snapshot) if found else ():
@@ -272,7 +269,6 @@ class Control:
     async def status(self) -> models.Status:
         """The engine at a glance."""
         settings, breaker = self._parts.settings, self._parts.api.breaker
-        states = Counter(job.state for job in self.jobs.live())
         started = moment(self._started_at)
         assert started is not None  # noqa: S101 - no clock stands at 1970
         return models.Status(
@@ -285,7 +281,7 @@ class Control:
             hub="offline" if settings.offline else breaker.reason or "reachable",
             cache=await self.cache(),
             repos=await trio.to_thread.run_sync(self._count_repos),
-            jobs={"running": states["running"], "pending": states["pending"]},
+            jobs={"running": len(self.jobs.running()), "pending": self.jobs.count_waiting()},
             troubles=[trouble_of(each) for each in self._parts.troubles.recent()],
         )
 

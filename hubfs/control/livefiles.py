@@ -35,7 +35,7 @@ async def status_text(control: Control) -> bytes:
         f"repos  {status.repos}",
         f"jobs   {status.jobs['running']} running, {status.jobs['pending']} waiting",
     ]
-    for record in control.jobs.live():
+    for record in control.jobs.running():
         job = control.job(record)
         about = job.arguments.get("repo") or "everything"
         done = f"{job.progress.bytes}/{job.progress.bytes_total} bytes"

@@ -21,8 +21,7 @@ _TIMED: Final = {"read_wait": "Seconds that reads waited for bytes that were not
 async def exposition(control: Control) -> str:
     """All metrics of the engine."""
     status = await control.status()
-    live = control.jobs.live()
-    rates = sum(control.jobs.pace(job.id).rate for job in live)
+    rates = sum(control.jobs.pace(job.id).rate for job in control.jobs.running())
     return "".join(
         [
             gauge("hubfs_info", "The running version.", {f'{{version="{status.version}"}}': 1}),

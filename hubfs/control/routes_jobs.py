@@ -61,10 +61,9 @@ def _add_listing(router: APIRouter, control: Control) -> None:
         """Jobs, newest first."""
 
         def accepts(job: JobRecord) -> bool:
-            is_kind = kind in {None, job.kind} and batch in {None, job.batch}
-            return is_kind and state in {None, job.state}
+            return kind in {None, job.kind} and batch in {None, job.batch}
 
-        found = control.jobs.recent(limit + 1, before, accepts)
+        found = control.jobs.recent(limit + 1, before, accepts, state)
         following = found[limit - 1].id if len(found) > limit else None
         return models.Jobs(jobs=[control.job(each) for each in found[:limit]], next=following)
 

@@ -52,7 +52,7 @@ def routes_of(control: Control) -> APIRouter:
     async def events(
         job: Annotated[int | None, Query(ge=1, le=(1 << 63) - 1)] = None,
     ) -> StreamingResponse:
-        """What happens to jobs, as server-sent events; begins with those that live."""
+        """What happens to jobs, as server-sent events; begins with `job`, or all that run."""
         headers = {"cache-control": "no-store"}
         return StreamingResponse(_stream(control, job), 200, headers, "text/event-stream")
 
@@ -62,7 +62,9 @@ def routes_of(control: Control) -> APIRouter:
 async def _stream(control: Control, only: int | None) -> AsyncIterator[str]:
     with control.jobs.watching() as watcher:
         yield "retry: 1000\n\n"
-        for record in control.jobs.live():
+        # Ten thousand that wait are for `/v1/hub/jobs` to list, page by page.
+        live = control.jobs.running() if only is None else control.jobs.live()
+        for record in live:
             if only in {None, record.id}:
                 yield _event(control.job(record))
         while True:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import trio
@@ -19,8 +21,11 @@ import trio
 from hubfs.counters import COUNTERS
 from hubfs.errors import FetchStopped, HubfsError, NoSuchJob, StoreError, WrongJobState
 from hubfs.jobs import states
+from hubfs.jobs.history import History
 from hubfs.jobs.run import Pace, Run, Runner
-from hubfs.jobs.states import HISTORY, JobKind, JobState
+from hubfs.jobs.states import JobKind, JobState
+from hubfs.jobs.waiting import Waiting, Wishes, wish_of
+from hubfs.jobs.watching import Watcher, Watchers
 from hubfs.store.journal import MOST_LINES, Journal
 from hubfs.store.records import JobRecord, LogLine
 
@@ -45,27 +50,6 @@ class Wanted:
     kind: JobKind
     arguments: Mapping[str, Any]
     webhook: str = ""
-    batch: int = 0
-
-
-class Watcher:
-    """Gets the newest state of each job that changed. Slow ones miss states, never the last."""
-
-    def __init__(self) -> None:
-        self._changed: dict[int, JobRecord] = {}
-        self._news = trio.Event()
-
-    def note(self, record: JobRecord) -> None:
-        """A job is now so."""
-        self._changed[record.id] = record
-        self._news.set()
-
-    async def changes(self) -> list[JobRecord]:
-        """Wait for changes and return them."""
-        await self._news.wait()
-        changed, self._changed = self._changed, {}
-        self._news = trio.Event()
-        return list(changed.values())
 
 
 class JobQueue:
@@ -76,10 +60,12 @@ class JobQueue:
         self._journal = journal
         self._runners = runners
         self._endpoint = endpoint
-        self._waiting: dict[int, JobRecord] = {}
+        self._waiting = Waiting()
         self._parked: dict[int, JobRecord] = {}
         self._running: dict[int, Run] = {}
-        self._watchers: set[Watcher] = set()
+        self._wishes = Wishes()
+        self._history = History()
+        self._watchers = Watchers()
         self._writing = trio.Lock()
         self._nudge = trio.Event()
         self._kept_at = 0.0
@@ -98,9 +84,12 @@ class JobQueue:
         Without `resumes`, jobs that an earlier process left are only run when
         they are asked for again.
         """
-        unfinished = await trio.to_thread.run_sync(self._recovered)
-        chosen = self._waiting if resumes else self._parked
-        chosen.update((each.id, each) for each in unfinished)
+        for each in await trio.to_thread.run_sync(self._recovered):
+            self._wishes.add(each)
+            if resumes:
+                self._waiting.add(each)
+            else:
+                self._parked[each.id] = each
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
@@ -112,12 +101,12 @@ class JobQueue:
 
     def _recovered(self) -> list[JobRecord]:
         """Make what ran when the last process ended pending; return this endpoint's, by age."""
+        found = self._journal.recent(_EVERYTHING)
+        overdue = [number for each in reversed(found) for number in self._history.note(each)]
+        unfinished = [each for each in reversed(found) if not states.has_ended(each)]
+        with_lines = [self._after_restart(each) for each in unfinished]
         with contextlib.suppress(StoreError):
-            self._forget_overdue()
-        found = self._journal.recent(_EVERYTHING, accepts=lambda job: not states.has_ended(job))
-        with_lines = [self._after_restart(each) for each in reversed(found)]
-        with contextlib.suppress(StoreError):
-            self._journal.put_all([each for each in with_lines if each[1]])
+            self._journal.put_all([each for each in with_lines if each[1]], overdue)
         return [each for each, _ in with_lines if each.endpoint == self._endpoint]
 
     def _after_restart(self, record: JobRecord) -> tuple[JobRecord, list[LogLine]]:
@@ -159,31 +148,47 @@ class JobQueue:
         Raises:
             StoreError: it cannot be kept.
         """
-        record = JobRecord(
+        return (await self.submit_all([wanted]))[0]
+
+    async def submit_all(self, wanted: Sequence[Wanted]) -> list[JobRecord]:
+        """Queue jobs as one batch, all or none of them. As `submit`, for each.
+
+        Raises:
+            StoreError: they cannot be kept.
+        """
+        records = [self._new(each) for each in wanted]
+        asked = {wish_of(each): each for each in records}
+        async with self._writing:
+            known = {wish: same for wish, each in asked.items() if (same := self._find_same(each))}
+            batch = known[wish_of(records[0])].batch if wish_of(records[0]) in known else 0
+            new = [replace(each, batch=batch) for wish, each in asked.items() if wish not in known]
+            with trio.CancelScope(shield=True):
+                kept = await trio.to_thread.run_sync(self._journal.add_all, new)
+            known = {wish: self._unparked(each) for wish, each in known.items()}
+            for each in kept:
+                self._enqueue(each)
+        known |= {wish_of(each): each for each in kept}
+        return [known[wish_of(each)] for each in records]
+
+    def _new(self, wanted: Wanted) -> JobRecord:
+        return JobRecord(
             kind=wanted.kind,
             endpoint=self._endpoint,
             arguments=dict(wanted.arguments),
             state=JobState.PENDING,
-            batch=wanted.batch,
             created_at=time.time(),
             webhook=wanted.webhook,
         )
-        async with self._writing:
-            same = self._find_same(record)
-            if same is not None:
-                return self._unparked(same)
-            with trio.CancelScope(shield=True):
-                kept = await trio.to_thread.run_sync(self._journal.add, record)
-        self._enqueue(kept)
-        return kept
 
     def _find_same(self, wanted: JobRecord) -> JobRecord | None:
-        going_on = (run for run in self._running.values() if not run.is_called_off)
-        running = [run.record() for run in going_on if not run.is_over]
-        for each in [*running, *self._waiting.values(), *self._parked.values()]:
-            if (each.kind, each.arguments) == (wanted.kind, wanted.arguments):
-                return each
-        return None
+        found = map(self._find_going_on, self._wishes.alike(wanted))
+        return next((each for each in found if each is not None), None)
+
+    def _find_going_on(self, number: int) -> JobRecord | None:
+        run = self._running.get(number)
+        if run is not None:
+            return None if run.is_called_off or run.is_over else run.record()
+        return self._waiting.find(number) or self._parked.get(number)
 
     def _unparked(self, record: JobRecord) -> JobRecord:
         if self._parked.pop(record.id, None) is not None:
@@ -191,8 +196,9 @@ class JobQueue:
         return record
 
     def _enqueue(self, record: JobRecord) -> None:
-        self._waiting[record.id] = record
-        self._tell(record)
+        self._waiting.add(record)
+        self._wishes.add(record)
+        self._watchers.tell(record)
         self._nudge.set()
 
     async def cancel(self, number: int) -> JobRecord:
@@ -207,9 +213,10 @@ class JobQueue:
             record = self.find(number)
             self._parked.pop(number, None)
             called_off = states.cancelled(record, time.time())
-            self._waiting.pop(number, None)
+            self._waiting.pop(number)
+            self._wishes.discard(record)
             await self._keep(called_off, "cancelled")
-            self._tell(called_off)
+            self._watchers.tell(called_off)
             return called_off
         run.is_called_off = True
         with self.watching() as watcher:
@@ -244,16 +251,13 @@ class JobQueue:
         nursery = self._nursery
         if nursery is None:
             return
-        for record in list(self._waiting.values()):
-            if record.not_before <= now and self._has_room(JobKind(record.kind)):
-                del self._waiting[record.id]
+        for kind, most in AT_ONCE.items():
+            room = most - sum(run.kind == kind for run in self._running.values())
+            while room > 0 and (record := self._waiting.take(kind, now)):
+                room -= 1
                 run = self._running[record.id] = Run(states.started(record, now))
                 nursery.start_soon(self._run, run, record.id)
-                self._tell(run.record())
-
-    def _has_room(self, kind: JobKind) -> bool:
-        running = sum(run.kind == kind for run in self._running.values())
-        return running < AT_ONCE[kind]
+                self._watchers.tell(run.record())
 
     async def _run(self, run: Run, number: int) -> None:
         try:
@@ -265,8 +269,10 @@ class JobQueue:
         await self._keep(ended, line, run.take_lines())
         del self._running[number]
         if ended.state == JobState.PENDING:
-            self._waiting[number] = ended
-        self._tell(ended)
+            self._waiting.add(ended)
+        else:
+            self._wishes.discard(ended)
+        self._watchers.tell(ended)
         self._nudge.set()
 
     async def _attempt(self, run: Run) -> tuple[JobRecord, str]:
@@ -302,16 +308,10 @@ class JobQueue:
 
     def _keep_now(self, changed: list[tuple[JobRecord, list[LogLine]]]) -> None:
         try:
-            self._journal.put_all(changed)
-            if any(states.has_ended(record) for record, _ in changed):
-                self._forget_overdue()
+            overdue = [number for record, _ in changed for number in self._history.note(record)]
+            self._journal.put_all(changed, overdue)
         except StoreError as error:
             log.warning("the state of jobs is not kept: %s", error)
-
-    def _forget_overdue(self) -> None:
-        overdue = states.overdue(self._journal.recent(_EVERYTHING), HISTORY)
-        if overdue:
-            self._journal.drop(overdue)
 
     async def _keep_if_due(self) -> None:
         if self._running and time.monotonic() - self._kept_at >= KEEP_EVERY:
@@ -343,22 +343,39 @@ class JobQueue:
         run = self._running.get(number)
         if run is not None:
             return run.record()
-        return self._waiting.get(number)
+        return self._waiting.find(number)
 
     def recent(
-        self, limit: int, before: int = 0, accepts: Callable[[JobRecord], bool] = lambda _: True
+        self,
+        limit: int,
+        before: int = 0,
+        accepts: Callable[[JobRecord], bool] = lambda _: True,
+        state: JobState | None = None,
     ) -> list[JobRecord]:
-        """The newest jobs that `accepts`, newest first; with ids below `before` if it is given."""
-        found = self._journal.recent(limit, before, lambda each: accepts(self._newest(each)))
-        return [self._newest(each) for each in found]
+        """The newest jobs that `accepts`, newest first.
 
-    def _newest(self, record: JobRecord) -> JobRecord:
-        return self._find_live(record.id) or record
+        Only those with ids below `before`, if it is given, and in `state`.
+        """
+        if state is None or state == JobState.PENDING:
+            in_state = partial(_is_in, state, accepts)
+            return self._journal.recent(limit, before, in_state, self._find_live)
+        running = state == JobState.RUNNING
+        found = self.running()[::-1] if running else self._journal.each(self._history.newest())
+        chosen = (each for each in found if each.id < (before or _EVERYTHING))
+        return list(islice((each for each in chosen if _is_in(state, accepts, each)), limit))
 
-    def live(self) -> list[JobRecord]:
-        """What runs or waits to be run, oldest first."""
-        running = {number: run.record() for number, run in self._running.items()}
-        return [each for _, each in sorted((running | self._waiting).items())]
+    def live(self) -> Iterator[JobRecord]:
+        """What runs or waits to be run, in no order."""
+        yield from (run.record() for run in self._running.values())
+        yield from self._waiting
+
+    def running(self) -> list[JobRecord]:
+        """What runs, oldest first."""
+        return [run.record() for _, run in sorted(self._running.items())]
+
+    def count_waiting(self) -> int:
+        """How many wait to be run."""
+        return len(self._waiting)
 
     def pace(self, number: int) -> Pace:
         """How fast a job goes."""
@@ -376,22 +393,16 @@ class JobQueue:
             await self.keep_progress()
         return self._journal.log(number, after, limit)
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[Watcher]:
+    def watching(self) -> contextlib.AbstractContextManager[Watcher]:
         """What changes is told to the watcher, within."""
-        watcher = Watcher()
-        self._watchers.add(watcher)
-        try:
-            yield watcher
-        finally:
-            self._watchers.discard(watcher)
-
-    def _tell(self, record: JobRecord) -> None:
-        for watcher in self._watchers:
-            watcher.note(record)
+        return self._watchers.watching()
 
     def _take_readings(self) -> None:
         now = time.monotonic()
         for run in self._running.values():
             run.take_reading(now)
-            self._tell(run.record())
+            self._watchers.tell(run.record())
+
+
+def _is_in(state: JobState | None, accepts: Callable[[JobRecord], bool], record: JobRecord) -> bool:
+    return state in {None, record.state} and accepts(record)

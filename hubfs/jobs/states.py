@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -138,9 +137,3 @@ def pause_after(attempts: int) -> float:
     """Seconds to wait after so many attempts: a bound that doubles, and half of it is chance."""
     bound = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 32))
     return float(bound * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-
-
-def overdue(newest_first: Iterable[JobRecord], keep: int) -> list[int]:
-    """The ids of the jobs to forget, so that at most `keep` that have ended are left."""
-    ended = [record.id for record in newest_first if has_ended(record)]
-    return ended[max(1, keep) :]

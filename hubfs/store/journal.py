@@ -26,30 +26,46 @@ class Journal:
 
     def add(self, record: JobRecord) -> JobRecord:
         """Keep a new job; return it with its id. It is its own batch if it names none."""
+        return self.add_all([record])[0]
 
-        def change(txn: Transaction) -> JobRecord:
+    def add_all(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+        """Do `add` for several in one transaction; those that name no batch are one together."""
+
+        def change(txn: Transaction) -> list[JobRecord]:
             with txn.cursor(db=self._jobs) as cursor:
-                number = _ID.unpack(cursor.key())[0] + 1 if cursor.last() else 1
-            known = replace(record, id=number, batch=record.batch or number)
-            txn.put(_ID.pack(number), pack(known), db=self._jobs)
+                first = _ID.unpack(cursor.key())[0] + 1 if cursor.last() else 1
+            known = [
+                replace(record, id=number, batch=record.batch or first)
+                for number, record in enumerate(records, start=first)
+            ]
+            for record in known:
+                txn.put(_ID.pack(record.id), pack(record), db=self._jobs)
             return known
 
-        return self._index.write(change)
+        return self._index.write(change) if records else []
 
     def put(self, record: JobRecord, lines: Sequence[LogLine] = ()) -> None:
         """Keep a job as it is now, and new lines of its log."""
         self.put_all([(record, lines)])
 
-    def put_all(self, changed: Iterable[tuple[JobRecord, Sequence[LogLine]]]) -> None:
-        """Do `put` for several jobs in one transaction."""
-        changed = list(changed)
+    def put_all(
+        self,
+        changed: Iterable[tuple[JobRecord, Sequence[LogLine]]],
+        forgotten: Iterable[int] = (),
+    ) -> None:
+        """Do `put` for several jobs and `drop` others, in one transaction."""
+        changed, forgotten = list(changed), list(forgotten)
 
         def change(txn: Transaction) -> None:
             for record, lines in changed:
                 txn.put(_ID.pack(record.id), pack(record), db=self._jobs)
                 self._append(txn, record.id, lines)
+            for number in forgotten:
+                txn.delete(_ID.pack(number), db=self._jobs)
+                self._drop_log(txn, number)
 
-        self._index.write(change)
+        if changed or forgotten:
+            self._index.write(change)
 
     def _append(self, txn: Transaction, number: int, lines: Sequence[LogLine]) -> None:
         first, last = self._bounds(txn, number)
@@ -85,27 +101,38 @@ class Journal:
             found = txn.get(_ID.pack(number), db=self._jobs)
         return unpack(JobRecord, found) if found else None
 
+    def each(self, numbers: Iterable[int]) -> Iterator[JobRecord]:
+        """The jobs with those ids, of which some may be gone; read as they are asked for."""
+        found = map(self.find, numbers)
+        return (each for each in found if each is not None)
+
     def recent(
         self,
         limit: int,
         before: int = 0,
         accepts: Callable[[JobRecord], bool] = lambda _: True,
+        newer: Callable[[int], JobRecord | None] = lambda _: None,
     ) -> list[JobRecord]:
-        """The newest jobs that `accepts`, newest first; only ids below `before`, if it is given."""
+        """The newest jobs that `accepts`, newest first; only ids below `before`, if it is given.
+
+        Where `newer` has a job as it is now, what is kept of it is not read.
+        """
         found: list[JobRecord] = []
         with self._index.read() as txn, txn.cursor(db=self._jobs) as cursor:
-            for record in self._backwards(cursor, before):
+            for record in self._backwards(cursor, before, newer):
                 if len(found) == limit:
                     break
                 if accepts(record):
                     found.append(record)
         return found
 
-    def _backwards(self, cursor: Transaction, before: int) -> Iterator[JobRecord]:
+    def _backwards(
+        self, cursor: Transaction, before: int, newer: Callable[[int], JobRecord | None]
+    ) -> Iterator[JobRecord]:
         is_within = before > 0 and cursor.set_range(_ID.pack(before))
         is_there = cursor.prev() if is_within else cursor.last()
         while is_there:
-            yield unpack(JobRecord, cursor.value())
+            yield newer(_ID.unpack(cursor.key())[0]) or unpack(JobRecord, cursor.value())
             is_there = cursor.prev()
 
     def log(self, number: int, after: int = 0, limit: int = MOST_LINES) -> list[LogLine]:
@@ -122,14 +149,7 @@ class Journal:
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Forget jobs and their logs."""
-        numbers = list(numbers)
-
-        def change(txn: Transaction) -> None:
-            for number in numbers:
-                txn.delete(_ID.pack(number), db=self._jobs)
-                self._drop_log(txn, number)
-
-        self._index.write(change)
+        self.put_all([], numbers)
 
     def _drop_log(self, txn: Transaction, number: int) -> None:
         with txn.cursor(db=self._logs) as cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -119,5 +120,10 @@ def pack(record: _Record) -> bytes:
 def unpack(kind: type[R], data: bytes) -> R:
     """Read a record; fields that a later version added are passed over."""
     values = json.loads(data)
-    known = {each.name for each in fields(kind)}
+    known = _names(kind)
     return kind(**{name: value for name, value in values.items() if name in known})
+
+
+@functools.cache
+def _names(kind: type[_Record]) -> frozenset[str]:
+    return frozenset(each.name for each in fields(kind))

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import random
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 
 from hubfs.errors import WrongJobState
-from hubfs.jobs.queue import JobQueue
-from hubfs.jobs.states import HISTORY
 from hubfs.model.content import MIB
-from hubfs.store.journal import Journal
-from hubfs.store.records import JobRecord, pack
+from hubfs.store.records import pack
 from tests.jobs import rig
 from tests.localhub import Fault, LocalHub
 
@@ -164,16 +159,3 @@ async def test_ten_thousand_files_are_one_job_with_few_tasks(hub: LocalHub, tmp_
         assert len(pack(moved)) < 2000
         done = await rig.ended(engine.jobs, job.id)
         assert (done.state, done.files_total) == ("completed", 40)
-
-
-def test_a_thousand_old_jobs_are_listed_at_once_and_no_more_are_kept(journal: Journal) -> None:
-    queue = JobQueue(journal, {}, "https://hub.example")
-    ended = JobRecord("sync", "https://hub.example", {"repo": "acme/model"}, "completed")
-    journal.put_all((replace(ended, id=number), []) for number in range(1, HISTORY + 51))
-    queue._forget_overdue()
-    begun = time.process_time()
-    page = queue.recent(50)
-    following = queue.recent(50, before=page[-1].id)
-    assert time.process_time() - begun < 0.5
-    assert [page[0].id, following[0].id] == [HISTORY + 50, HISTORY]
-    assert len(queue.recent(2 * HISTORY)) == HISTORY

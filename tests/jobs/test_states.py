@@ -93,21 +93,6 @@ def test_an_interrupted_attempt_does_not_count() -> None:
     assert states.interrupted(running).attempts == 3
 
 
-@given(st.lists(st.sampled_from(list(JobState)), max_size=40), st.integers(0, 20))
-def test_the_oldest_jobs_are_forgotten_first_and_none_that_has_not_ended(
-    found: list[JobState], keep: int
-) -> None:
-    newest_first = [replace(JOB, id=number, state=state) for number, state in enumerate(found)][
-        ::-1
-    ]
-    dropped = states.overdue(newest_first, keep)
-    ended = [job.id for job in newest_first if states.has_ended(job)]
-    left = [number for number in ended if number not in dropped]
-    assert len(left) == min(len(ended), max(1, keep))
-    assert set(dropped) <= set(ended)
-    assert not left or not dropped or min(left) > max(dropped)
-
-
 # --- progress --------------------------------------------------------------------------
 
 
