@@ -20,6 +20,7 @@ _COMMANDS = {
     "ls": "repos",
     "jobs": "jobs",
     "status": "jobs",
+    "config": "configuring",
     "completion": "working",
     "work": "working",
 }
@@ -50,6 +51,8 @@ class _Group(click.Group):
 def _with_paragraphs(command: click.Command) -> click.Command:
     """Docstrings are raw, so click's mark for "leave these lines as they are" is two characters."""
     command.help = (command.help or "").replace(r"\b", "\b")
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_paragraphs(each)
     return command
 
 

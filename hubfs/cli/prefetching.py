@@ -6,8 +6,8 @@ import click
 
 from hubfs.cli.background import start
 from hubfs.cli.following import conclude, follow
-from hubfs.cli.mounting import log_file_of
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
+from hubfs.cli.serving import log_file_of
 from hubfs.cli.showing import show_json, size_text
 from hubfs.config import Settings
 from hubfs.control.client import Json

@@ -5,26 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from hubfs.cli.mounting import absolute, control_of
-from hubfs.config import (
-    DEFAULT_ENDPOINT,
-    Settings,
-    default_cache_dir,
-    is_offline_by_environment,
-)
+from hubfs.cli.options import COMMON, given_sources, options_of
+from hubfs.config import Settings
 from hubfs.control.client import Client
 from hubfs.control.sockets import short_address
 from hubfs.errors import CacheInUse
-from hubfs.hub.urls import checked_endpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,38 +32,13 @@ class Reached:
 
 
 def engine_options(command: F) -> F:
-    """Add the options that say which cache, and become one argument: `settings`."""
+    """Add the options that say which cache, and become one argument: `sources`."""
 
-    @click.option(
-        "--endpoint",
-        envvar="HF_ENDPOINT",
-        default=DEFAULT_ENDPOINT,
-        show_default=True,
-        help="The Hub, where no daemon runs; also HF_ENDPOINT.",
-    )
-    @click.option(
-        "--cache-dir",
-        envvar="HUBFS_CACHE_DIR",
-        type=click.Path(path_type=Path),
-        help="Whose daemon is asked; also HUBFS_CACHE_DIR.  [default: ~/.cache/hubfs]",
-    )
-    @click.option("--offline", is_flag=True, help="Make no request; also HF_HUB_OFFLINE=1.")
+    @options_of(COMMON)
     @functools.wraps(command)
-    def with_settings(
-        *arguments: Any,  # noqa: ANN401 - click's own
-        endpoint: str,
-        cache_dir: Path | None,
-        offline: bool,
-        **options: Any,  # noqa: ANN401 - click's own
-    ) -> Any:  # noqa: ANN401 - click's own
-        settings = Settings(
-            mountpoint=None,
-            cache_dir=absolute(cache_dir or default_cache_dir()),
-            endpoint=checked_endpoint(endpoint),
-            offline=offline or is_offline_by_environment(),
-            control=control_of(""),
-        )
-        return command(*arguments, settings=settings, **options)
+    def with_settings(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - click's own
+        given = {each.name: options.pop(each.name) for each in COMMON}
+        return command(*arguments, settings=given_sources(given).settings(), **options)
 
     return with_settings  # type: ignore[return-value]
 
@@ -119,12 +86,13 @@ def _own_engine(settings: Settings) -> contextlib.ExitStack:
 
 def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The names of known repos that begin so, for the shell; a daemon has to run."""
-    named = context.params.get("cache_dir") or os.environ.get("HUBFS_CACHE_DIR")
-    cache = absolute(Path(named or default_cache_dir()))
-    with contextlib.suppress(Exception), short_address(cache) as address:
-        if address is not None:
-            with contextlib.closing(Client(address)) as client:
-                return [repo["repo"] for repo in client.repos() if repo["repo"].startswith(begun)]
+    with contextlib.suppress(Exception):
+        settings = given_sources({"cache_dir": context.params.get("cache_dir")}).settings()
+        with short_address(settings.cache_dir) as address:
+            if address is not None:
+                with contextlib.closing(Client(address)) as client:
+                    names = [repo["repo"] for repo in client.repos()]
+                    return [name for name in names if name.startswith(begun)]
     return []
 
 

@@ -8,8 +8,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from hubfs.cli.background import Readiness
-from hubfs.cli.mounting import configure_logging
 from hubfs.cli.reaching import engine_options
+from hubfs.cli.serving import configure_logging
 from hubfs.config import Settings
 from hubfs.errors import HubfsError
 

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubfs.config import runtime_dir
+from hubfs.config.places import runtime_dir
 from hubfs.errors import StoreFull, UsageError
 
 LINK = "control.sock"
@@ -98,19 +98,6 @@ def _short(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[::1]:PORT` or `:PORT` (this machine alone) as host and port.
-
-    Raises:
-        UsageError: it is none of them.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"not an address: {text!r}", hint="give HOST:PORT, such as 127.0.0.1:8711")
-    return host, int(port)
 
 
 @contextlib.contextmanager

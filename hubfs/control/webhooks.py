@@ -24,8 +24,8 @@ import httpx
 import trio
 
 from hubfs.config import ControlSettings
+from hubfs.config.addresses import parse_address
 from hubfs.control.guards import is_loopback
-from hubfs.control.sockets import parse_address
 from hubfs.errors import UsageError
 from hubfs.hub.tls import tls_context
 from hubfs.jobs.queue import JobQueue

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from hubfs.config import Settings
+from hubfs.config.addresses import parse_address
 from hubfs.control import troubles
 from hubfs.control.guards import TcpRules
-from hubfs.control.sockets import listening, listening_tcp, parse_address
+from hubfs.control.sockets import listening, listening_tcp
 from hubfs.control.webhooks import Webhooks, check_webhook
 from hubfs.daemon.engine import Engine
 from hubfs.errors import StoreFull

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hubfs.config import runtime_dir
+from hubfs.config.places import runtime_dir
 
 
 @dataclass(frozen=True, slots=True)

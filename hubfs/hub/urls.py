@@ -8,42 +8,20 @@ ASCII are escaped everywhere.
 from __future__ import annotations
 
 import calendar
-import ipaddress
 import re
 import time
 from urllib.parse import SplitResult, parse_qs, quote, urljoin, urlsplit, urlunsplit
 
-from hubfs.errors import ProtocolViolation, UsageError
+from hubfs.config.addresses import DEFAULT_PORTS, has_place
+from hubfs.errors import ProtocolViolation
 from hubfs.model.content import Source
 from hubfs.model.identifiers import RepoId
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _KEPT = "!#$%&'()*+,/:;=?@[]"  # what has a meaning in an address, beside letters and digits
 _PARAMETER = re.compile(r'\s*;\s*([^\s;,="<>]+)\s*(?:=\s*("[^"]*"|[^\s;,"<>]*))?')
 
 Origin = tuple[str, str, int]
-
-
-def checked_endpoint(text: str) -> str:
-    """`text` as an endpoint without a trailing slash.
-
-    Raises:
-        UsageError: it is not an http or https address.
-    """
-    try:
-        parts = urlsplit(text)
-        is_address = text.isascii() and text.isprintable() and _has_place(parts)
-    except ValueError:
-        is_address = False
-    if not is_address or " " in text or parts.query or parts.fragment:
-        hint = "an endpoint looks like https://huggingface.co"
-        raise UsageError(f"not an endpoint: {text!r}", hint=hint)
-    if parts.username or parts.password:
-        hint = "give the token in HF_TOKEN or with `hf auth login`"
-        raise UsageError("an endpoint must not contain credentials", hint=hint)
-    return text.rstrip("/")
 
 
 def origin_of(url: str) -> Origin:
@@ -58,7 +36,7 @@ def origin_of(url: str) -> Origin:
 
 def port_of(parts: SplitResult) -> int:
     """The port of an address, by its scheme if it names none."""
-    return _DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+    return DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
 
 
 def host_of(url: str) -> str:
@@ -78,32 +56,18 @@ def following(url: str, location: str) -> str:
     try:
         escaped = quote(location.encode("latin-1"), safe=_KEPT)
         parts = urlsplit(urljoin(url, escaped))
-        is_clean = _has_place(parts) and parts.netloc.lower() == _place(parts)
+        is_clean = has_place(parts) and parts.netloc.lower() == _place(parts)
     except ValueError:
         is_clean = False
     if not is_clean or _CONTROLS.search(location):
         raise ProtocolViolation(f"{host_of(url)} redirects to what is no http address")
-    place = _place(parts).removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
+    place = _place(parts).removesuffix(f":{DEFAULT_PORTS[parts.scheme]}")
     return urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
 
 
 def is_downgrade(url: str, following_url: str) -> bool:
     """Whether a redirect gives up TLS."""
     return urlsplit(url).scheme == "https" and urlsplit(following_url).scheme != "https"
-
-
-def _has_place(parts: SplitResult) -> bool:
-    """Whether an address names a scheme that is spoken here, a host and a port.
-
-    Raises:
-        ValueError: its port or its IPv6 address is none.
-    """
-    host = (parts.hostname or "").lower()
-    if ":" not in host:
-        is_host = bool(_HOST_NAME.fullmatch(host))
-    else:
-        is_host = not ipaddress.IPv6Address(host).scope_id
-    return is_host and parts.scheme in _DEFAULT_PORTS and parts.port != 0
 
 
 def _place(parts: SplitResult) -> str:

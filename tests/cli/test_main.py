@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,9 @@ COMMANDS = [name for name in main.list_commands(CONTEXT) if not command_of(name)
 
 def run(*arguments: str | Path, **environment: str) -> Result:
     """Run `hubfs` in this process, without this machine's settings; nothing here gets to work."""
-    nothing = dict.fromkeys(("HF_ENDPOINT", "HUBFS_CACHE_DIR", "HUBFS_HTTP", "HF_HUB_OFFLINE"))
-    return CliRunner().invoke(
-        main, list(map(str, arguments)), env=nothing | environment, prog_name="hubfs"
-    )
+    nothing = dict.fromkeys(each for each in os.environ if each.startswith(("HF_", "HUBFS_")))
+    variables = nothing | {"HUBFS_CONFIG": "/dev/null"} | environment
+    return CliRunner().invoke(main, list(map(str, arguments)), env=variables, prog_name="hubfs")
 
 
 def complaint(result: Result, code: int) -> str:
@@ -78,9 +78,15 @@ def test_the_version_is_told() -> None:
         (["mount", "/no/such/place", "--metadata-ttl", "nan"], "a number of seconds such as 60"),
         (["mount", "/no/such/place", "--patience", "inf"], "a number of seconds such as 60"),
         (["mount", "/no/such/place", "--patience", "0"], "at least 1"),
-        (["mount", "/no/such/place", "--max-connections", "0"], "0 is not in the range"),
+        (
+            ["mount", "/no/such/place", "--max-connections", "0"],
+            "'0' is not a number from 1 to 256",
+        ),
         (["mount", "/no/such/place", "--limit-rate", "fast"], "such as 500M"),
-        (["mount", "/no/such/place", "--fill", "sometimes"], "'auto', 'never', 'always'"),
+        (
+            ["mount", "/no/such/place", "--fill", "sometimes"],
+            "'sometimes' is not one of auto, never, always",
+        ),
         (["umount", "/models", "--forcefully"], "No such option"),
     ],
 )

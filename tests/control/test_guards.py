@@ -12,7 +12,6 @@ import pytest
 
 from hubfs.config import ControlSettings
 from hubfs.control.guards import TcpRules
-from hubfs.control.sockets import parse_address
 from hubfs.errors import UsageError
 from tests.control import rig
 from tests.localhub import LocalHub
@@ -92,22 +91,3 @@ def test_beyond_this_machine_addresses_are_good_names_and_names_are_not() -> Non
     for host, is_good in ((b"192.0.2.7:8711", True), (b"evil.example", False), (b"[::1]:1", True)):
         refusal = rules.find_refusal("GET", "/metrics", headers | {b"host": host})
         assert (refusal is None) is is_good, host
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("127.0.0.1:8711", ("127.0.0.1", 8711)),
-        ("[::1]:80", ("::1", 80)),
-        (":8711", ("127.0.0.1", 8711)),
-        ("8711", None),
-        ("host:port", None),
-        ("host:99999", None),
-    ],
-)
-def test_addresses_are_read(text: str, expected: tuple[str, int] | None) -> None:
-    if expected is None:
-        with pytest.raises(UsageError):
-            parse_address(text)
-    else:
-        assert parse_address(text) == expected

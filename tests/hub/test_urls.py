@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hubfs.errors import ProtocolViolation, UsageError
+from hubfs.errors import ProtocolViolation
 from hubfs.hub import urls
 from hubfs.model.content import Source
 from hubfs.model.identifiers import RepoId, RepoKind
@@ -81,48 +81,6 @@ def test_a_repo_of_each_kind_has_an_address() -> None:
 
     assert kinds == [f"{HUB}/api/{each}/gpt2" for each in ("models", "datasets", "spaces")]
     assert urls.author_url(HUB, "models") == f"{HUB}/api/models"
-
-
-@pytest.mark.parametrize(
-    "text", ["http://127.0.0.1:8080", "https://hub.example/mirror/", "http://[::1]:8080", HUB + "/"]
-)
-def test_an_endpoint_is_kept_without_its_last_slash(text: str) -> None:
-    assert urls.checked_endpoint(text) == text.rstrip("/")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "hub.example",
-        "ftp://hub.example",
-        "file:///etc",
-        "https://",
-        "https://hub.example:x",
-        "https://hub.example:0",
-        "https://hub.example:70000",
-        "https://hub.example?x",
-        HUB + "#x",
-        "https://hub.example/a b",
-        "https://hub\n.example",
-        "https://hüb.example",
-        "https://[::1",
-        "https://user@hub.example",
-        "https://user:secret@hub.example",
-        "https://a..b",
-        "http://a b",
-    ],
-)
-def test_what_is_no_endpoint_is_refused(text: str) -> None:
-    with pytest.raises(UsageError) as refused:
-        urls.checked_endpoint(text)
-    assert refused.value.hint
-
-
-def test_credentials_in_an_endpoint_are_not_repeated() -> None:
-    with pytest.raises(UsageError) as refused:
-        urls.checked_endpoint("https://user:secret@hub.example")
-    assert "secret" not in str(refused.value)
 
 
 # --- origins ---------------------------------------------------------------------------

@@ -26,7 +26,7 @@ SIGNS_OF_A_BUG = (
     "requests of the kernel are stuck",
 )
 # Branches are checked again, and reads given up, only where a test asks for it.
-OPTIONS = ("--metadata-ttl", "1000000", "--patience", "60", "--verbose")
+OPTIONS = ("--metadata-ttl", "1000000", "--read-timeout", "60", "--verbose")
 
 
 class Mounted:

@@ -42,7 +42,7 @@ def test_an_unknown_name_is_never_taken_for_absent(mount: Mount, hub: LocalHub) 
 def test_what_is_known_is_there_and_what_is_cached_is_read(mount: Mount, hub: LocalHub) -> None:
     """What is not here is EIO once the patience is over."""
     hub.create_repo("acme/known", FILES)
-    mounted = mount("--patience", "1", "--metadata-ttl", "0")
+    mounted = mount("--read-timeout", "1", "--metadata-ttl", "0")
     root = mounted / "acme/known"
     assert (root / "config.json").read_bytes() == FILES["config.json"]
     hub.down()

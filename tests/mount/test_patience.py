@@ -86,8 +86,8 @@ def test_readers_outlast_an_outage(path: Path, hub: LocalHub) -> None:
 
 
 def test_nobody_waits_for_ever(mount: Mount, hub: LocalHub) -> None:
-    """When nothing has come for `--patience` seconds, a read is EIO; a later one tries anew."""
-    path = the_mount(mount, hub, "--patience", "2") / REPO / "model.bin"
+    """When nothing has come for `--read-timeout` seconds, a read is EIO; a later one tries anew."""
+    path = the_mount(mount, hub, "--read-timeout", "2") / REPO / "model.bin"
     hub.faults.add(Fault("stall_after", seconds=None, path=f"{REPO}/*", times=None))
     assert errno_of(path.read_bytes) == "EIO"
     hub.faults.clear()
@@ -99,7 +99,7 @@ def test_nobody_waits_for_ever(mount: Mount, hub: LocalHub) -> None:
 
 def test_a_slow_line_is_no_silence(mount: Mount, hub: LocalHub) -> None:
     """A download may take as long as it takes: only silence is given up."""
-    root = the_mount(mount, hub, "--patience", "2") / REPO
+    root = the_mount(mount, hub, "--read-timeout", "2") / REPO
     hub.push(REPO, {"small.bin": DATA[: 3 * MIB]})
     hub.bandwidth = 1e6  # three seconds: longer than both limits
     assert sha256(root.with_name("faltering@main") / "small.bin") == sha256(DATA[: 3 * MIB])

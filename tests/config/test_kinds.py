@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubfs.cli.quantities import parse_size
+from hubfs.config.kinds import parse_size
+from hubfs.errors import UsageError
 
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -32,7 +33,7 @@ def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
     ["", "G", "-1", "1,5G", "1.5.2", "5X", "0x10", "1e3", "inf", "nan", "٣", "1" + "0" * 400],
 )
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="such as 500M"):
+    with pytest.raises(UsageError, match="such as 500M"):
         parse_size(text)
 
 

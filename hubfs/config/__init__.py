@@ -1,0 +1,163 @@
+"""Every setting there is, declared once: its kind, default, help, and how it may be given.
+
+What a daemon or a command works with is one immutable value of these. Options,
+variables, configuration files and `hubfs config show` follow from it (`table`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from hubfs.config.declaring import Setting, declared
+from hubfs.config.kinds import (
+    DIRECTORY,
+    ENDPOINT,
+    FLAG,
+    LISTENING,
+    SIZE,
+    TEXT,
+    choice,
+    count,
+    seconds,
+)
+from hubfs.config.places import default_cache_dir
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+
+
+class Passthrough(Enum):
+    """Whether the kernel reads complete blobs by itself."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class Fill(Enum):
+    """When the rest of a file is fetched behind a reader of a part."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """How contents are fetched. Times in seconds, rates in bytes per second."""
+
+    fill: Fill = declared(
+        Setting(
+            choice(Fill),
+            Fill.AUTO,
+            "When to fetch the rest of a file that is read in part; auto: after a quarter of it, "
+            "or 64 MiB in a row.",
+        )
+    )
+    max_connections: int = declared(
+        Setting(count(1, 256), 16, "Connections for contents, over all files.")
+    )
+    limit_rate: int = declared(
+        Setting(SIZE, 0, "Bytes per second for contents, such as 50M.", shown_default="no limit")
+    )
+    patience: float = declared(
+        Setting(
+            seconds(1),
+            600.0,
+            "Seconds for which a read goes on trying while nothing arrives; then it fails.",
+            name="read_timeout",
+            spellings=("--patience",),
+        )
+    )
+    idle_timeout: float = declared(
+        Setting(
+            seconds(1),
+            30.0,
+            "Seconds of silence after which a connection is given up for another.",
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Who else may control the daemon: whom `http` (HOST:PORT) lets in, and who is told of jobs."""
+
+    http: str = declared(
+        Setting(
+            LISTENING,
+            "",
+            "Serve the control API by TCP too; beyond loopback http_token is asked for.",
+            shown_default="not served",
+        )
+    )
+    token: str = declared(
+        Setting(
+            TEXT, "", "What the control API asks for by TCP.", name="http_token", is_secret=True
+        )
+    )
+    webhook: str = declared(
+        Setting(TEXT, "", "Who is told of every job that ends.", is_secret=True)
+    )
+    webhook_secret: str = declared(
+        Setting(TEXT, "", "What signs the messages to webhooks.", is_secret=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. Times in seconds. Without a mountpoint, an engine works unseen."""
+
+    mountpoint: Path | None
+    cache_dir: Path = declared(
+        Setting[Path](
+            DIRECTORY,
+            default_cache_dir,
+            "Where bytes and metadata are kept.",
+            shown_default="$XDG_CACHE_HOME/hubfs or ~/.cache/hubfs",
+            is_common=True,
+        )
+    )
+    endpoint: str = declared(
+        Setting(
+            ENDPOINT,
+            DEFAULT_ENDPOINT,
+            "The Hub, or a server that speaks its API.",
+            variables=("HF_ENDPOINT",),
+            is_common=True,
+        )
+    )
+    offline: bool = declared(
+        Setting(
+            FLAG,
+            False,  # noqa: FBT003 - the default
+            "Make no request at all.",
+            variables=("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
+            is_common=True,
+        )
+    )
+    metadata_ttl: float = declared(
+        Setting(
+            seconds(0),
+            60.0,
+            "Seconds after which a branch is checked again, in the background.",
+        )
+    )
+    allow_other: bool = declared(
+        Setting(
+            FLAG,
+            False,  # noqa: FBT003 - the default
+            "Let other users see the mount (others than root need user_allow_other in "
+            "/etc/fuse.conf).",
+        )
+    )
+    passthrough: Passthrough = declared(
+        Setting(
+            choice(Passthrough),
+            Passthrough.AUTO,
+            "Let the kernel read complete files by itself; needs root and Linux 6.9. "
+            "With on, fail where it cannot be had.",
+        )
+    )
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)

@@ -1,0 +1,95 @@
+"""Configuration files: TOML, of the user and of the system. A wrong key or value is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hubfs.config.places import absolute, home
+from hubfs.config.sources import Chosen, Layer, chosen
+from hubfs.config.table import SETTINGS, nearest
+from hubfs.errors import UsageError
+
+SYSTEM_FILE: Final = Path("/etc/hubfs/config.toml")
+VARIABLE: Final = "HUBFS_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A place where a file is looked for; one that was asked for has to be there."""
+
+    path: Path
+    is_required: bool = False
+
+
+def config_files(environment: Mapping[str, str]) -> tuple[ConfigFile, ...]:
+    """Where to look, what counts more first: the one that `HUBFS_CONFIG` names, or the usual two.
+
+    Raises:
+        UsageError: the variable names no place.
+    """
+    named = environment.get(VARIABLE)
+    if named:
+        return (ConfigFile(absolute(Path(named)), is_required=True),)
+    base = environment.get("XDG_CONFIG_HOME")
+    directory = Path(base) if base else home() / ".config"
+    return ConfigFile(directory / "hubfs/config.toml"), ConfigFile(SYSTEM_FILE)
+
+
+def read(file: ConfigFile) -> Layer:
+    """What a file says; nothing if it is not there and need not be.
+
+    Raises:
+        UsageError: it cannot be read, or something in it cannot be right.
+    """
+    try:
+        text = file.path.read_text()
+    except FileNotFoundError:
+        if file.is_required:
+            hint = f"{VARIABLE} names it"
+            raise UsageError(f"there is no file {file.path}", hint=hint) from None
+        return {}
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise UsageError(f"cannot read {file.path}: {reason}") from error
+    return parse(text, file.path)
+
+
+def parse(text: str, path: Path) -> Layer:
+    """What `text`, found at `path`, says.
+
+    Raises:
+        UsageError: it is not TOML, or something in it cannot be right.
+    """
+    import tomllib  # noqa: PLC0415 - most commands find no file
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        hint = 'a line looks like cache_dir = "/data/hubfs" or offline = true'
+        raise UsageError(f"{path} is not TOML: {error}", hint=hint) from error
+    return {key: _entry(path, key, value) for key, value in table.items()}
+
+
+def _entry(path: Path, key: str, value: object) -> Chosen:
+    setting = SETTINGS.get(key)
+    if setting is None:
+        hint = nearest(key, SETTINGS) or "hubfs config show lists all settings"
+        raise UsageError(f"{path}: there is no setting {key!r}", hint=hint)
+    text = _text_of(value)
+    if text is None:
+        raise UsageError(f"{path}: {key} must be one value, not a {type(value).__name__}")
+    if setting.kind.is_text and not isinstance(value, str):
+        raise UsageError(f"{path}: {key} must be in quotes", hint=f'such as {key} = "{text}"')
+    if setting.kind.is_path and text and not text.startswith(("/", "~")):
+        hint = "such as /data/hubfs or ~/hubfs"
+        raise UsageError(f"{path}: {key} must be an absolute path, not {text!r}", hint=hint)
+    return chosen(setting, text, f"{path}: {key}", str(path))
+
+
+def _text_of(value: Any) -> str | None:  # noqa: ANN401 - whatever TOML can say
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None

@@ -1,0 +1,125 @@
+"""Kinds of values: how each is written and read. Everything is read from text, whoever gave it.
+
+Sizes are `500K`, `1.5G`, `20GiB`, in powers of 1024, as `du` and `curl` count.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from hubfs.config.addresses import checked_endpoint, parse_address
+from hubfs.config.places import absolute
+from hubfs.errors import UsageError
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+# Of no more digits than a disk can have.
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
+_FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
+    ("0", "false", "no", "off"), False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """One kind of value; `parse` raises UsageError, and says what a right text looks like."""
+
+    metavar: str
+    parse: Callable[[str], T]
+    text: Callable[[T], str] = str
+    """The inverse of `parse`."""
+    choices: tuple[str, ...] = ()
+    is_path: bool = False
+    is_text: bool = False
+    """A configuration file has it in quotes, since a number would mean something else."""
+
+
+def parse_size(text: str) -> int:
+    """`text` in bytes.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{text!r} is not a size such as 500M or 1.5G")
+    return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def _parse_flag(text: str) -> bool:
+    try:
+        return _FLAGS[text.strip().lower()]
+    except KeyError:
+        raise UsageError(f"{text!r} is neither true nor false") from None
+
+
+def _parse_directory(text: str) -> Path:
+    if not text:
+        raise UsageError("no directory is named")
+    return absolute(Path(text))
+
+
+def _parse_listening(text: str) -> str:
+    """An address to listen at; an empty one stands for none."""
+    if text:
+        parse_address(text)
+    return text
+
+
+def seconds(least: float) -> Kind[float]:
+    """A duration of `least` seconds or more. Infinity and NaN are floats, but no durations."""
+
+    def parse(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        if not least <= found < math.inf:
+            example = f"such as 60, and at least {least:g}"
+            raise UsageError(f"{text!r} is not a number of seconds {example}")
+        return found
+
+    return Kind("SECONDS", parse, "{:g}".format)
+
+
+def count(least: int, most: int) -> Kind[int]:
+    """A number between `least` and `most`."""
+
+    def parse(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = least - 1
+        if not least <= found <= most:
+            raise UsageError(f"{text!r} is not a number from {least} to {most}")
+        return found
+
+    return Kind("N", parse)
+
+
+def choice(kind: type[E]) -> Kind[E]:
+    """One of the values of an enumeration."""
+    names = tuple(str(each.value) for each in kind)
+
+    def parse(text: str) -> E:
+        if text not in names:
+            raise UsageError(f"{text!r} is not one of {', '.join(names)}")
+        return kind(text)
+
+    return Kind("|".join(names), parse, lambda value: str(value.value), choices=names)
+
+
+SIZE: Final = Kind("SIZE", parse_size)
+FLAG: Final = Kind("", _parse_flag, lambda value: str(value).lower())
+TEXT: Final = Kind("TEXT", str)
+DIRECTORY: Final = Kind("DIR", _parse_directory, is_path=True)
+ENDPOINT: Final = Kind("URL", checked_endpoint)
+LISTENING: Final = Kind("HOST:PORT", _parse_listening)

@@ -1,0 +1,57 @@
+"""Where things are kept when nobody says, and how a path is made absolute."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hubfs.errors import UsageError
+
+LONGEST_CHAIN = 40  # of symlinks, as in the kernel
+
+
+def runtime_dir() -> Path:
+    """`$XDG_RUNTIME_DIR/hubfs`; without it `/run/hubfs` for root, `/tmp/hubfs-UID` for others."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and Path(given).is_dir():
+        return Path(given) / "hubfs"
+    return Path("/run/hubfs") if os.getuid() == 0 else Path(f"/tmp/hubfs-{os.getuid()}")  # noqa: S108
+
+
+def default_cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/hubfs`, or `~/.cache/hubfs`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return absolute((Path(base) if base else home() / ".cache") / "hubfs")
+
+
+def home() -> Path:
+    """The user's own directory.
+
+    Raises:
+        UsageError: nobody knows it, as of a number that is no user in a container.
+    """
+    return _expanded(Path("~"))
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        hint = "set HOME, or name the directory in full"
+        raise UsageError(f"nobody knows which directory {path.parts[0]} is", hint=hint) from None
+
+
+def absolute(path: Path) -> Path:
+    """`path` as the kernel names it, without asking what is mounted there: it may be dead.
+
+    Raises:
+        UsageError: it leads nowhere.
+    """
+    path = Path(os.path.abspath(_expanded(path)))  # noqa: PTH100 - resolve() would ask it
+    for _ in range(LONGEST_CHAIN):
+        path = path.parent.resolve() / path.name
+        try:
+            path = Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100
+        except OSError:
+            return path
+    raise UsageError(f"{path} is a symlink to itself")
