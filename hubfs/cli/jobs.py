@@ -141,6 +141,7 @@ def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:
     for name, text in (
         ("daemon", f"{who}, hubfs {found['version']}"),
         ("mount", found["mountpoint"] or "none"),
+        ("reads", _mode_text(found["mode"])),
         ("hub", f"{found['endpoint']}, {found['hub']}"),
         ("cache", f"{cache['directory']}: {cache['blobs']} blobs, {size_text(cache['size'])}"),
         ("disk", f"{size_text(cache['disk_available'])} of {size_text(cache['disk_total'])} free"),
@@ -152,3 +153,7 @@ def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:
         click.echo(f"  {job['id']}  {job['kind']}  {subject_of(job)}  {progress_text(job)}")
     for trouble in found["troubles"][:5]:
         click.secho(f"  {trouble['at'][:19].replace('T', ' ')}  {trouble['text']}", fg="yellow")
+
+
+def _mode_text(mode: Json | None) -> str:
+    return f"{mode['way']}: {mode['reason']}" if mode else "none"

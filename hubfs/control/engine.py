@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 import trio
@@ -18,6 +18,7 @@ from hubfs.control.webhooks import check_webhook
 from hubfs.errors import NoSuchEntry, RepoNotFound, UsageError
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fs.xattrs import state_of
+from hubfs.fuse.modes import Mode
 from hubfs.hub.api import HubApi
 from hubfs.jobs.files import Files, newest, repo_named
 from hubfs.jobs.queue import JobQueue, Wanted
@@ -48,6 +49,7 @@ class Parts:
     fetcher: Fetcher
     jobs: JobQueue
     troubles: Troubles
+    mode: Callable[[], Mode | None]
 
 
 class Control:
@@ -269,6 +271,7 @@ class Control:
     async def status(self) -> models.Status:
         """The engine at a glance."""
         settings, breaker = self._parts.settings, self._parts.api.breaker
+        mode = self._parts.mode()
         started = moment(self._started_at)
         assert started is not None  # noqa: S101 - no clock stands at 1970
         return models.Status(
@@ -277,6 +280,7 @@ class Control:
             started_at=started,
             endpoint=settings.endpoint,
             mountpoint=self._parts.mountpoint,
+            mode=models.Mode(**asdict(mode)) if mode else None,
             offline=settings.offline,
             hub="offline" if settings.offline else breaker.reason or "reachable",
             cache=await self.cache(),

@@ -27,11 +27,13 @@ async def status_text(control: Control) -> bytes:
     """The status in a few lines for a person."""
     status = await control.status()
     cache = status.cache
+    mode = status.mode
     lines = [
         f"hubfs {version('hubfs')}, process {status.pid}, since {status.started_at:%F %T} UTC",
         f"hub    {status.endpoint}: {status.hub}",
         f"cache  {cache.directory}: {cache.blobs} blobs, {cache.size} bytes",
         f"disk   {cache.disk_available} of {cache.disk_total} bytes free",
+        f"reads  {mode.way}: {mode.reason}" if mode else "reads  none: not mounted",
         f"repos  {status.repos}",
         f"jobs   {status.jobs['running']} running, {status.jobs['pending']} waiting",
     ]

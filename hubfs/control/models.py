@@ -274,6 +274,13 @@ class Trouble(BaseModel):
     text: str
 
 
+class Mode(BaseModel):
+    """How the mount is read: by the kernel itself (`passthrough`), or through the daemon."""
+
+    way: Literal["passthrough", "relay", "plain"]
+    reason: str
+
+
 class Status(BaseModel):
     """The daemon at a glance."""
 
@@ -282,6 +289,7 @@ class Status(BaseModel):
     started_at: datetime
     endpoint: str
     mountpoint: str | None
+    mode: Mode | None = Field(description="Null without a mount.")
     offline: bool
     hub: str = Field(description="`reachable`, or why it is not.")
     cache: Cache

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial as bind
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from hubfs.control.sockets import listening, listening_tcp
 from hubfs.control.webhooks import Webhooks, check_webhook
 from hubfs.daemon.engine import Engine
 from hubfs.errors import StoreFull
+from hubfs.fuse.modes import Mode
 
 if TYPE_CHECKING:
     from hubfs.control.engine import Control, Parts
@@ -33,18 +34,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Doors = list[tuple[socket.socket, TcpRules | None]]
+ModeOf = Callable[[], Mode | None]
 
 
 class Controlling:
     """A service. An error of its own ends it alone: the mount goes on."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, doors: Doors, kept: troubles.Troubles
+        self,
+        settings: Settings,
+        engine: Engine,
+        doors: Doors,
+        kept: troubles.Troubles,
+        mode: ModeOf,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._doors = doors
         self._troubles = kept
+        self._mode = mode
         self.webhooks = Webhooks(engine.jobs, settings.control)
         self._made: Control | None = None
         self._making = threading.Lock()
@@ -87,6 +95,7 @@ class Controlling:
             fetcher=engine.fetcher,
             jobs=engine.jobs,
             troubles=self._troubles,
+            mode=self._mode,
         )
 
     # --- files in the mount ------------------------------------------------------------
@@ -111,7 +120,9 @@ class Controlling:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, engine: Engine) -> Iterator[Controlling]:
+def opened(
+    settings: Settings, engine: Engine, mode: ModeOf = lambda: None
+) -> Iterator[Controlling]:
     """The service of `engine`, with its doors open within.
 
     Raises:
@@ -130,4 +141,4 @@ def opened(settings: Settings, engine: Engine) -> Iterator[Controlling]:
             doors.append((stack.enter_context(listening(settings.cache_dir)), None))
         except StoreFull as error:
             log.warning("commands cannot reach this daemon: %s", error)
-        yield Controlling(settings, engine, doors, kept)
+        yield Controlling(settings, engine, doors, kept, mode)

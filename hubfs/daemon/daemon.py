@@ -15,6 +15,7 @@ from hubfs.config import Settings
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, services
 from hubfs.daemon.registry import Running, registered
+from hubfs.errors import HubfsError
 from hubfs.fuse.mount import Mount
 from hubfs.fuse.mountpoints import prepared
 
@@ -40,8 +41,21 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     with built(settings) as engine:
         syncer, fetcher = engine.syncer, engine.fetcher
         mount = Mount(engine.filesystem, syncer.switched, fetcher.distrusted, settings, mountpoint)
-        with opened(settings, engine) as control, mount.mounted(), registered(running):
-            trio.run(_serve, engine, mount, control, on_ready)
+        opening = opened(settings, engine, lambda: mount.mode)
+        with opening as control, mount.mounted(), registered(running):
+            try:
+                trio.run(_serve, engine, mount, control, on_ready)
+            except ExceptionGroup as group:
+                raise _expected(group) from None
+
+
+def _expected(group: ExceptionGroup[Exception]) -> Exception:
+    """The failure that ended the services if only expected ones did; else the whole group."""
+    found: Exception | None
+    found, others = group.split(HubfsError)
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    return group if others or not found else found
 
 
 async def _serve(

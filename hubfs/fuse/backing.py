@@ -8,6 +8,7 @@ a file opened while it was cold stays cached until its last such open goes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import struct
@@ -94,12 +95,20 @@ class Backings:
             state.cached += 1
             return None
 
+    def attempt(self, descriptor: int) -> str:
+        """Why the kernel would not read the open file by itself; empty if it would."""
+        try:
+            self._registrar.withdraw(self._registrar.register(descriptor))
+        except OSError as error:
+            return _why(error)
+        return ""
+
     def _register(self, descriptor: int) -> int:
         try:
             return self._registrar.register(descriptor)
         except OSError as error:
             if not self.refusal:
-                self.refusal = error.strerror or "refused"
+                self.refusal = _why(error)
                 log.warning("the kernel does not pass reads through: %s", self.refusal)
             return 0
 
@@ -119,3 +128,9 @@ class Backings:
                 state.backing = 0
             if not state.passed and state.cached <= 0:
                 del self._nodes[node]
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it is on a stacked file system, such as overlayfs"
+    return error.strerror or "refused"

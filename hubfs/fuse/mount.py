@@ -16,6 +16,7 @@ from hubfs.config import Passthrough, Settings
 from hubfs.errors import MountFailed
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse import device, kernel
+from hubfs.fuse.modes import Mode, Standing, mode_of
 from hubfs.fuse.mountpoints import TYPE, unmount
 from hubfs.fuse.operations import Operations
 from hubfs.fuse.relay import Relay
@@ -55,6 +56,8 @@ class Mount:
         self._distrusted = distrusted
         self._allow_other = settings.allow_other
         self._passthrough = settings.passthrough
+        self._cache_dir = settings.cache_dir
+        self._refusal = ""
         self._initialized = trio.Event()
         self.relay: Relay | None = None
 
@@ -117,6 +120,13 @@ class Mount:
             return "--allow-other needs the line user_allow_other in /etc/fuse.conf"
         return "is fuse3 installed, and is the directory yours?"
 
+    @property
+    def mode(self) -> Mode:
+        """How files are read, and why so."""
+        has_kernel = self.relay is not None and self.relay.has_passthrough
+        is_relayed = self.relay is not None
+        return mode_of(Standing(self._passthrough, is_relayed, has_kernel, self._refusal))
+
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answer the kernel until it is unmounted or `stop` is called; started once it is ready."""
         async with trio.open_nursery() as nursery:
@@ -131,12 +141,26 @@ class Mount:
     async def _tune_when_initialized(self, task_status: trio.TaskStatus[None]) -> None:
         # INIT's answer resets the readahead: tune after it.
         await self._initialized.wait()
+        if self.relay is not None:
+            # libfuse has answered; now wait until the kernel has the answer.
+            await trio.to_thread.run_sync(self.relay.is_initialized.wait, abandon_on_cancel=True)
         found = kernel.find_mount(self.mountpoint)
         if found is not None:
             kernel.tune(found.device)
-        if self._passthrough is Passthrough.ON and self.relay and not self.relay.has_passthrough:
-            raise MountFailed("this kernel has no FUSE passthrough", hint="it came with Linux 6.9")
+        self._try_passthrough()
+        if self._passthrough is Passthrough.ON and self.mode.way != "passthrough":
+            hint = "leave --passthrough at auto; see also: hubfs doctor"
+            raise MountFailed(f"no passthrough: {self.mode.reason}", hint=hint)
         task_status.started()
+
+    def _try_passthrough(self) -> None:
+        """Learn now, not at the first open, whether the kernel takes files of the cache."""
+        files = (self._cache_dir / name for name in ("lock", "index/data.mdb"))
+        file = next((each for each in files if each.is_file()), None)
+        if self.relay is None or not self.relay.has_passthrough or file is None:
+            return
+        with file.open("rb") as opened:
+            self._refusal = self.relay.backings.attempt(opened.fileno())
 
     def stop(self) -> None:
         """Answer no more requests. Those under way are waited for: fail them first."""

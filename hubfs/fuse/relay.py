@@ -79,6 +79,7 @@ class Relay:
         self._wants_passthrough = passthrough
         self._stack_depth = stack_depth
         self.has_passthrough = False
+        self.is_initialized = threading.Event()
         self.backings = Backings(KernelRegistrar(device))
         self.parcels = Parcels()
         self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
@@ -191,11 +192,13 @@ class Relay:
             self._finish(answer, error, unique, pending)
         elif (orphan := self._orphans.pop(unique, None)) is not None:
             self._bury(answer, error, orphan)
+        elif unique == self._init_unique and not error:
+            self._init_unique = 0
+            depth = self._stack_depth
+            wire.extend_init(answer, passthrough=self.has_passthrough, stack_depth=depth)
+            self._write(answer)
+            self.is_initialized.set()
         else:
-            if unique == self._init_unique and not error:
-                self._init_unique = 0
-                depth = self._stack_depth
-                wire.extend_init(answer, passthrough=self.has_passthrough, stack_depth=depth)
             self._write(answer)
 
     def _finish(self, answer: memoryview, error: int, unique: int, pending: _Pending) -> None:

@@ -49,6 +49,7 @@ def test_live_files_are_true_at_each_look(mounted: Mounted, hub: LocalHub) -> No
     assert [job["state"] for job in jobs] == ["completed"]
     status = json.loads((root / "status.json").read_text())
     assert status["mountpoint"] == str(mounted.root)
+    assert status["mode"]["reason"] in (root / "status").read_text()
     assert str(mounted.pid) in (root / "status").read_text()
     assert "hf_test" not in (root / "status.json").read_text() + (root / "status").read_text()
 

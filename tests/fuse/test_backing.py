@@ -67,7 +67,7 @@ def test_a_refusing_kernel_leaves_files_cached_and_says_why() -> None:
     kernel.is_refusing = True
     backings = Backings(kernel)
     assert backings.open(1, 10, 3) is None
-    assert "levels" in backings.refusal
+    assert "overlayfs" in backings.refusal
 
 
 class Opens(RuleBasedStateMachine):
