@@ -21,6 +21,7 @@ _COMMANDS = {
     "jobs": "jobs",
     "status": "jobs",
     "config": "configuring",
+    "doctor": "doctor",
     "completion": "working",
     "work": "working",
 }

@@ -28,17 +28,26 @@ def prepared(mountpoint: Path) -> Path:
     path = Path(os.path.abspath(mountpoint))  # noqa: PTH100 - resolve() would touch a dead mount
     found = kernel.find_mount(path)
     if found is not None and found.type == TYPE:
-        if _is_alive(path):
+        if is_alive(path):
             raise MountFailed(
                 f"{path} is mounted already", hint=f"unmount it first: hubfs umount {path}"
             )
         log.warning("taking away the dead mount at %s", path)
         unmount(path, lazy=True)
+    check(path)
+    return path
+
+
+def check(path: Path) -> None:
+    """See to it that one can mount at `path`, where nothing of hubfs is mounted.
+
+    Raises:
+        MountFailed: it is no directory, or something lives there.
+    """
     if not path.is_dir():
         raise MountFailed(f"{path} is not a directory", hint=f"make it first: mkdir {path}")
     if not _is_empty(path):
         raise MountFailed(f"{path} is not empty", hint="choose an empty directory")
-    return path
 
 
 def _is_empty(path: Path) -> bool:
@@ -48,7 +57,7 @@ def _is_empty(path: Path) -> bool:
         raise MountFailed(f"cannot mount at {path}: {error.strerror}") from error
 
 
-def _is_alive(path: Path) -> bool:
+def is_alive(path: Path) -> bool:
     """Whether a daemon answers for the mount at `path`. A child asks, since it might never."""
     # Of the file system: the kernel remembers a directory's attributes, and tells of a dead one.
     command = ["stat", "--file-system", "--", str(path)]

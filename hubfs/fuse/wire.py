@@ -22,6 +22,8 @@ _U32: Final = struct.Struct("<I")
 _INIT_IN_FLAGS, _INIT_IN_FLAGS2 = 12, 16
 _INIT_OUT_FLAGS, _INIT_OUT_FLAGS2, _INIT_OUT_DEPTH = 12, 32, 36
 _INIT_OUT_SIZE = 40  # up to and with max_stack_depth
+_INIT_VERSION = struct.Struct("<II")  # major, minor: how both INIT and its answer begin
+_INIT_OUT_MAX_WRITE, _WHOLE_INIT_OUT = 20, 64
 
 PARALLEL_DIROPS: Final = 1 << 18
 CACHE_SYMLINKS: Final = 1 << 23
@@ -105,6 +107,18 @@ def extend_init(answer: memoryview, *, passthrough: bool, stack_depth: int) -> N
         _U32.pack_into(body, _INIT_OUT_FLAGS2, flags2)
         _U32.pack_into(body, _INIT_OUT_DEPTH, stack_depth)
     _U32.pack_into(body, _INIT_OUT_FLAGS, flags)
+
+
+def init_answer(init: memoryview) -> bytes:
+    """An answer to an INIT request that asks for nothing but passthrough."""
+    major, minor = _INIT_VERSION.unpack_from(init[IN_HEADER.size :])
+    body = bytearray(_WHOLE_INIT_OUT)
+    _INIT_VERSION.pack_into(body, 0, major, minor)
+    _U32.pack_into(body, _INIT_OUT_MAX_WRITE, 4096)
+    header = OUT_HEADER.pack(OUT_HEADER.size + len(body), 0, request_of(init).unique)
+    answer = bytearray(header + body)
+    extend_init(memoryview(answer), passthrough=True, stack_depth=1)
+    return bytes(answer)
 
 
 def handle_of(body: memoryview) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import mmap
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -108,6 +110,7 @@ def test_complete_files_never_come_to_the_daemon_again(hub: LocalHub, mount: Mou
     """As root on Linux 6.9 and newer the kernel reads complete files by itself."""
     hub.create_repo(REPO, {NAME: DATA})
     mounted = mount("--passthrough", "on")
+    assert mode_of(mounted)["way"] == "passthrough"
     complete(mounted)
     with (mounted / PATH).open("rb") as file:
         os.kill(mounted.pid, signal.SIGSTOP)
@@ -115,6 +118,53 @@ def test_complete_files_never_come_to_the_daemon_again(hub: LocalHub, mount: Mou
             assert hashlib.sha256(file.read()).digest() == hashlib.sha256(DATA).digest()
         finally:
             os.kill(mounted.pid, signal.SIGCONT)
+
+
+def mode_of(mounted: Mounted) -> dict[str, str]:
+    status = mounted.hubfs("status", "--json", "--cache-dir", mounted.cache)
+    mode: dict[str, str] = json.loads(status.stdout)["mode"]
+    return mode
+
+
+@needs_root
+def test_a_cache_that_the_kernel_refuses_is_read_all_the_same(
+    hub: LocalHub, mount: Mount, stacked: Path
+) -> None:
+    """`hubfs status` and `hubfs doctor` say how files are read, and why so."""
+    hub.create_repo(REPO, {NAME: DATA})
+    mounted = mount(cache=stacked / "cache")
+    complete(mounted)
+    mode = mode_of(mounted)
+    assert (mode["way"], "overlayfs" in mode["reason"]) == ("relay", True)
+    assert mode["reason"] in (mounted / ".hubfs/status").read_text()
+    assert f"relay ({mode['reason']})" in verdict_on(mounted)
+    mounted.kill()
+    assert "its daemon is dead" in verdict_on(mounted)
+    done = mounted.hubfs(*mounted.mount_command("--passthrough", "on"))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hubfs: no passthrough: {mode['reason']}\n")
+    assert "Traceback" not in mounted.log
+
+
+def verdict_on(mounted: Mounted) -> str:
+    """What doctor says of the mount."""
+    options = ("--json", "--cache-dir", mounted.cache, "--endpoint", mounted.hub.endpoint)
+    done = mounted.hubfs("doctor", *options)
+    told = [each["finding"] for each in json.loads(done.stdout)["verdicts"]]
+    (found,) = (each for each in told if f" at {mounted.root}: " in each)
+    return str(found)
+
+
+@pytest.fixture
+def stacked(tmp_path: Path) -> Iterator[Path]:
+    """A directory on overlayfs, as in a container."""
+    lower, upper, work, stack = (tmp_path / name for name in ("lower", "upper", "work", "stack"))
+    for each in (lower, upper, work, stack):
+        each.mkdir()
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, stack], check=True)
+    yield stack
+    subprocess.run(["umount", "--lazy", stack], check=True)
 
 
 @needs_root
