@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from hubfs.errors import HubUnreachable
 from hubfs.hub.connections import Lifeline
-from hubfs.hub.content import ContentClient, ContentStream
+from hubfs.hub.content import ContentClient, ContentStream, one_is_enough
 from hubfs.model.content import MIB, Source
 from hubfs.model.ranges import ByteRange
 from hubfs.store.partials import Partial
@@ -79,7 +78,7 @@ class Pull:
         stream = client.open(source, self.claim, size, self.lifeline)
         try:
             if stream.span != self.claim and not self._take_whole():
-                raise HubUnreachable(f"{source}: the server ignores ranges; one request is enough")
+                raise one_is_enough(source)
             self._receive(stream, throttle)
         finally:
             stream.close()

@@ -8,7 +8,7 @@ worker threads.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from hubfs.errors import (
@@ -35,11 +35,13 @@ _SENT = frozenset({200, 206})
 class ContentStream:
     """The bytes of `span` on their way. Reading past what was promised is impossible."""
 
-    def __init__(self, exchange: Exchange, span: ByteRange, connections: Connections) -> None:
+    def __init__(
+        self, exchange: Exchange, span: ByteRange, let_go: Callable[[Exchange], None]
+    ) -> None:
         self.span = span
         self._exchange = exchange
         self._left = span.size
-        self._connections = connections
+        self._let_go = let_go
 
     def readinto(self, buffer: memoryview) -> int:
         """Receive up to `len(buffer)` bytes; 0 when all of `span` has been received.
@@ -61,7 +63,7 @@ class ContentStream:
         """Let go of the connection; it is kept if the body was received whole."""
         if not self._left:
             self._exchange.drain()  # chunks end with one of no bytes, which nobody has read yet
-        self._connections.put_back(self._exchange)
+        self._let_go(self._exchange)
 
 
 class ContentClient:
@@ -86,11 +88,13 @@ class ContentClient:
         self._offline = offline
         self._connections = Connections(idle_timeout)
         self._locations = Locations()
+        self._whole: set[Source] = set()  # of which all is on its way, whatever was asked for
 
     def open(self, source: Source, span: ByteRange, size: int, lifeline: Lifeline) -> ContentStream:
         """Ask for `span` of a file of `size` bytes.
 
-        The stream's own `span` may be the whole file: some servers ignore ranges.
+        The stream's own `span` may be the whole file: some servers ignore ranges. While one of
+        those is sending a file, it is not asked for that file again.
 
         Raises:
             NotOnHub, AccessDenied: the Hub refuses; trying again is no use.
@@ -104,9 +108,14 @@ class ContentClient:
         try:
             sent = sent_span(exchange.status, exchange.headers, span, size, str(source))
         except HubError:
+            self._whole.discard(source)
             exchange.close()
             raise
-        return ContentStream(exchange, sent, self._connections)
+        return ContentStream(exchange, sent, partial(self._let_go, source))
+
+    def _let_go(self, source: Source, exchange: Exchange) -> None:
+        self._whole.discard(source)
+        self._connections.put_back(exchange)
 
     def _ask(self, source: Source, span: ByteRange, lifeline: Lifeline) -> Exchange:
         resolve = partial(self._resolve, source, span, lifeline)
@@ -142,6 +151,8 @@ class ContentClient:
         is_at_hub = self._is_at_hub(url)
         if is_at_hub:
             self._wait_not(source)
+        if source in self._whole:
+            raise one_is_enough(source)
         headers = {
             "range": f"bytes={span.start}-{span.stop - 1}",
             "accept-encoding": "identity",
@@ -154,6 +165,8 @@ class ContentClient:
             if not lifeline.is_cut:
                 self._note_no_answer(source, url, error)
             raise
+        if exchange.status == 200:
+            self._whole.add(source)
         if is_at_hub:
             self.breaker.note_success()
             self.limits.note(answers.rate_states(exchange.headers), time.monotonic())
@@ -192,6 +205,11 @@ class ContentClient:
     def close(self) -> None:
         """Close idle connections."""
         self._connections.close()
+
+
+def one_is_enough(source: Source) -> HubUnreachable:
+    """Why to leave a file to the request that brings all of it."""
+    return HubUnreachable(f"{source}: the server ignores ranges; one request is enough")
 
 
 def sent_span(

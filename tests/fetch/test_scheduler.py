@@ -15,7 +15,7 @@ from hubfs.fetch.scheduler import MOST_PER_CONTENT, RESERVED_FOR_READERS
 from hubfs.model.content import MIB
 from tests.fetch.rig import PATIENCE, Rig, listed, logged, running, until
 from tests.fetch.samples import sample
-from tests.localhub import Fault, LocalHub, Record
+from tests.localhub import Fault, File, LocalHub, Record
 from tests.localhub.log import RequestLog
 
 DATA = sample(40 * MIB)
@@ -223,6 +223,22 @@ async def test_a_server_that_ignores_ranges_sends_everything_once(
         assert await rig.read_file(WAITED, "model.bin") == DATA
         await rig.quiet()
     assert hub.log.content_bytes() == len(DATA)
+
+
+async def test_a_mirror_that_ignores_ranges_is_asked_once_however_many_read(
+    hub: LocalHub, cache: Path
+) -> None:
+    """It answers where a file's address is; who waited for that answer has seen what it does."""
+    hub.create_repo(WAITED, {"model.bin": File(DATA, lfs=False)})
+    hub.faults.add(Fault("ignore_range", path="*/model.bin", times=None))
+    async with running(hub, cache) as rig:
+        with rig.opened(WAITED, "model.bin") as opened:
+            async with trio.open_nursery() as nursery:
+                for number in range(20):
+                    nursery.start_soon(rig.read, opened, number * 2 * MIB, number * 2 * MIB + 1)
+            assert await rig.read(opened, 0, len(DATA)) == DATA
+        await rig.quiet()
+    assert len([each for each in hub.log if each.is_content]) == 1
 
 
 async def test_a_refusal_ends_the_wait_of_all_readers_of_the_file(

@@ -415,6 +415,19 @@ def test_a_server_that_ignores_ranges_sends_the_whole(
     stream.close()
 
 
+def test_a_server_that_is_sending_the_whole_is_not_asked_for_more(
+    tiny: LocalHub, client: ContentClient
+) -> None:
+    source = place(tiny)
+    tiny.faults.add(Fault("ignore_range", origin="cdn", times=2))
+    for _ in range(2):
+        stream = client.open(source, SOME, len(WEIGHTS), Lifeline())
+        with pytest.raises(HubUnreachable, match="one request is enough"):
+            client.open(source, SOME, len(WEIGHTS), Lifeline())
+        stream.close()
+    assert len(tiny.log.requests(origin="cdn")) == 2
+
+
 @pytest.mark.parametrize(
     "fault",
     [
