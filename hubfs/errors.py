@@ -74,6 +74,10 @@ class ProtocolViolation(TransientHubError):
     """An answer that breaks the protocol: a wrong range, a lying total, bytes cut short."""
 
 
+class CircularPages(ProtocolViolation):
+    """A listing's pages come again: whoever answers does not turn them."""
+
+
 class Offline(HubError):
     """A request would be needed, and hubfs was told to make none."""
 

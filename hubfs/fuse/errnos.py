@@ -22,6 +22,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.RateLimited: errno.EIO,
     errors.LocationExpired: errno.EIO,
     errors.ProtocolViolation: errno.EIO,
+    errors.CircularPages: errno.EIO,
     errors.Offline: errno.EIO,
     errors.StoreError: errno.EIO,
     errors.CacheInUse: errno.EIO,

@@ -190,6 +190,12 @@ def tree_files(body: object, subject: str) -> list[TreeFile]:
     return [_tree_file(each) for each in body if each["type"] == "file"]
 
 
+def tree_directories(body: object) -> list[str]:
+    """The paths of the directories in what `tree_files` can read."""
+    items = body if isinstance(body, list) else []
+    return [each["path"] for each in items if _is_entry(each) and each["type"] == "directory"]
+
+
 def _is_entry(item: object) -> bool:
     fields = item if isinstance(item, dict) else {}
     return isinstance(fields.get("type"), str) and isinstance(fields.get("path"), str)

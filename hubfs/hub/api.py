@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode
@@ -12,7 +13,7 @@ from hubfs.hub import answers, urls
 from hubfs.hub.credentials import Credentials
 from hubfs.hub.metadata import MetadataClient
 from hubfs.hub.pace import Breaker, RateLimits
-from hubfs.hub.pages import Pages
+from hubfs.hub.pages import Directories, Pages
 from hubfs.model.identifiers import RepoId, RepoKind, is_commit
 from hubfs.model.tree import TreeFile
 
@@ -95,18 +96,39 @@ class HubApi:
     ) -> AsyncIterator[list[TreeFile]]:
         """The recursive listing of `commit`, a page at a time.
 
-        Raises: as `repo_info`.
+        Raises: as `repo_info`, and
+            CircularPages: they come again; `directory_pages` may do better.
         """
         url = urls.tree_url(self.endpoint, repo, commit)
-        subject = f"the listing of {repo}@{commit[:12]}"
-        pages = Pages("recursive=true&expand=false")
+        subject = _listing_of(repo, commit)
+        async for body in self._pages(url, "recursive=true&expand=false", subject, patience):
+            yield answers.tree_files(body, subject)
+
+    async def directory_pages(
+        self, repo: RepoId, commit: str, *, patience: float = 60.0
+    ) -> AsyncIterator[list[TreeFile]]:
+        """The listing of `commit`, a directory at a time: for mirrors that send first pages only.
+
+        Raises: as `tree_pages`.
+        """
+        subject = _listing_of(repo, commit)
+        directories = Directories()
+        while (path := directories.next()) is not None:
+            url = urls.tree_url(self.endpoint, repo, commit, path)
+            async for body in self._pages(url, "recursive=false&expand=false", subject, patience):
+                yield answers.tree_files(body, subject)
+                with _about(subject):
+                    directories.add(answers.tree_directories(body))
+
+    async def _pages(
+        self, url: str, query: str, subject: str, patience: float
+    ) -> AsyncIterator[object]:
+        pages = Pages(query)
         while pages.query is not None:
             answer = await self._client.get(f"{url}?{pages.query}", subject, patience)
-            yield answers.tree_files(answer.checked(), subject)
-            try:
+            yield answer.checked()
+            with _about(subject):
                 pages.turn(answer.headers.get("link"), answer.size)
-            except ProtocolViolation as error:
-                raise ProtocolViolation(f"{subject}: {error}") from None
 
     async def ref_names(self, repo: RepoId, *, patience: float = 10.0) -> list[str]:
         """The names of the repo's branches and tags.
@@ -134,3 +156,16 @@ class HubApi:
         names = answers.repo_names(answer.content)
         authors = [each.partition("/")[0] for each in names if "/" in each]
         return authors[0] if authors and authors[0].lower() == name.lower() else None
+
+
+def _listing_of(repo: RepoId, commit: str) -> str:
+    return f"the listing of {repo}@{commit[:12]}"
+
+
+@contextlib.contextmanager
+def _about(subject: str) -> Iterator[None]:
+    """Say in a violation what it is about."""
+    try:
+        yield
+    except ProtocolViolation as error:
+        raise type(error)(f"{subject}: {error}") from None

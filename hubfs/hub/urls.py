@@ -83,9 +83,10 @@ def repo_url(endpoint: str, repo: RepoId, revision: str = "") -> str:
     return f"{base}/revision/{quote(revision, safe='')}" if revision else base
 
 
-def tree_url(endpoint: str, repo: RepoId, commit: str) -> str:
-    """The address of the recursive listing of `commit`, without its query."""
-    return f"{endpoint}/api/{repo.kind.value}/{quote(repo.name)}/tree/{quote(commit, safe='')}"
+def tree_url(endpoint: str, repo: RepoId, commit: str, directory: str = "") -> str:
+    """The address of a listing of `commit`, or of one directory of it, without its query."""
+    base = f"{endpoint}/api/{repo.kind.value}/{quote(repo.name)}/tree/{quote(commit, safe='')}"
+    return f"{base}/{quote(directory)}" if directory else base
 
 
 def refs_url(endpoint: str, repo: RepoId) -> str:

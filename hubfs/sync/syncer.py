@@ -11,17 +11,17 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
 import trio
 
-from hubfs.errors import FetchStopped, HubError, HubfsError, NotOnHub
+from hubfs.errors import CircularPages, FetchStopped, HubError, HubfsError, NotOnHub
 from hubfs.hub.answers import RepoInfo
 from hubfs.hub.api import HubApi
 from hubfs.model.identifiers import RepoId, RepoKind, RevisionName, is_commit
-from hubfs.model.tree import TreeBuilder
+from hubfs.model.tree import TreeBuilder, TreeFile
 from hubfs.store.catalog import Catalog
 from hubfs.store.records import RefRecord, RepoRecord, SnapshotRecord
 
@@ -246,15 +246,19 @@ class Syncer:
     async def _sync_snapshot(self, repo: RepoId, info: RepoInfo) -> None:
         record = RepoRecord(info.name, info.private, info.gated, time.time())
         if self._catalog.find_snapshot(repo, info.commit) is None:
-            builder = TreeBuilder()
-            async for page in self._api.tree_pages(repo, info.commit):
-                for file in page:
-                    builder.add(file)
+            builder = await self._listed(repo, info.commit)
             await trio.to_thread.run_sync(
                 self._catalog.put_snapshot, repo, info.commit, builder, info.last_modified
             )
             self._report(repo, info.commit, builder)
         await trio.to_thread.run_sync(self._catalog.put_repo, repo, record)
+
+    async def _listed(self, repo: RepoId, commit: str) -> TreeBuilder:
+        try:
+            return await _built(self._api.tree_pages(repo, commit))
+        except CircularPages as error:
+            log.info("%s; asking directory by directory", error)
+            return await _built(self._api.directory_pages(repo, commit))
 
     def _report(self, repo: RepoId, commit: str, builder: TreeBuilder) -> None:
         stats = builder.stats
@@ -273,3 +277,11 @@ class Syncer:
         found = self.find(repo, revision)
         assert found is not None  # noqa: S101 - all of it was stored just now
         return found
+
+
+async def _built(pages: AsyncIterator[list[TreeFile]]) -> TreeBuilder:
+    builder = TreeBuilder()
+    async for page in pages:
+        for file in page:
+            builder.add(file)
+    return builder

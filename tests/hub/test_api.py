@@ -12,6 +12,7 @@ import pytest
 from hubfs.errors import (
     AccessDenied,
     BadToken,
+    CircularPages,
     HubError,
     HubUnreachable,
     NotOnHub,
@@ -245,9 +246,23 @@ async def test_pages_that_go_in_a_circle_end(targets: list[str]) -> None:
     pages = [reply(200, b"[]", f"Link: <{each}>; rel=next") for each in targets]
     with ScriptedServer(answering(*pages)) as server:
         async with api_of(server.url) as api:
-            with pytest.raises(ProtocolViolation, match="circle"):
+            with pytest.raises(CircularPages, match="the listing of acme/tiny"):
                 await files_of(api, COMMIT)
         assert len(server.requests) == len(targets)
+
+
+async def test_a_listing_can_be_had_directory_by_directory(tiny: LocalHub, api: HubApi) -> None:
+    commit = tiny.push("acme/tiny", {"a/b c/#1.txt": b"1", "a/2.txt": b"2"})
+    found = [file async for page in api.directory_pages(TINY, commit) for file in page]
+    assert sorted(found) == sorted(await files_of(api, commit))
+
+
+async def test_a_directory_whose_pages_go_in_a_circle_ends_too() -> None:
+    pages = [reply(200, b"[]", "Link: </x?recursive=false&expand=false>; rel=next")]
+    with ScriptedServer(answering(*pages)) as server:
+        async with api_of(server.url) as api:
+            with pytest.raises(CircularPages, match="the listing of acme/tiny"):
+                _ = [page async for page in api.directory_pages(TINY, COMMIT)]
 
 
 async def test_a_page_that_fails_in_the_middle_fails_the_listing(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubfs.errors import ProtocolViolation
-from hubfs.hub.pages import LARGEST_LISTING, MOST_PAGES, Pages
+from hubfs.errors import CircularPages, ProtocolViolation
+from hubfs.hub.pages import LARGEST_LISTING, MOST_DIRECTORIES, MOST_PAGES, Directories, Pages
 
 FIRST = "recursive=true&expand=false"
 cursors = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1)
@@ -31,7 +31,7 @@ def test_a_page_that_was_there_before_is_a_circle(queries: list[str], data: st.D
     for each in queries:
         pages.turn(link(each), 1000)
     again = data.draw(st.sampled_from([FIRST, *queries, ""]))
-    with pytest.raises(ProtocolViolation, match="circle"):
+    with pytest.raises(CircularPages):
         pages.turn(link(again), 1000)
 
 
@@ -52,3 +52,21 @@ def test_pages_of_boundless_size_are_ended() -> None:
 def turn_for_ever(pages: Pages, size: int) -> None:
     for number in range(MOST_PAGES * 2):
         pages.turn(link(str(number)), size)
+
+
+@given(st.lists(st.lists(cursors)))
+def test_every_directory_is_listed_once_in_the_order_in_which_it_was_found(
+    found: list[list[str]],
+) -> None:
+    directories, listed, waiting = Directories(), [], iter(found)
+    while (path := directories.next()) is not None:
+        listed.append(path)
+        directories.add(next(waiting, []))
+    reached = found[: len(listed)]
+    assert listed == list(dict.fromkeys(["", *(path for paths in reached for path in paths)]))
+
+
+def test_directories_without_end_are_ended() -> None:
+    directories = Directories()
+    with pytest.raises(ProtocolViolation, match="do not end"):
+        directories.add(map(str, range(MOST_DIRECTORIES)))

@@ -83,6 +83,13 @@ def test_a_repo_of_each_kind_has_an_address() -> None:
     assert urls.author_url(HUB, "models") == f"{HUB}/api/models"
 
 
+@given(names)
+def test_a_directory_keeps_its_slashes(path: str) -> None:
+    url = urls.tree_url(HUB, TINY, COMMIT, path)
+    assert unquote(urlsplit(url).path) == f"/api/models/acme/tiny/tree/{COMMIT}/{path}"
+    assert (urlsplit(url).query, urlsplit(url).fragment) == ("", "")
+
+
 # --- origins ---------------------------------------------------------------------------
 
 

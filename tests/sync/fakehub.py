@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from hubfs.errors import RepoNotFound
+from hubfs.errors import CircularPages, RepoNotFound
 from hubfs.hub.answers import RepoInfo
 from hubfs.hub.api import HubApi
 from hubfs.model.identifiers import RepoId, RepoKind
@@ -27,6 +27,7 @@ class FakeHub(HubApi):
         self.names: dict[str, str] = {}
         self.asked: list[str] = []
         self.error: Exception | None = None
+        self.turns_pages = True
         self.gate = trio.Event()
         self.gate.set()
 
@@ -53,8 +54,19 @@ class FakeHub(HubApi):
         del patience
         await self._answer(f"tree {repo}@{commit}")
         paths = next(paths for at, paths in self.repos.values() if at == commit)
-        yield [TreeFile(path, 1, commit_of(path)) for path in paths[:2]]
-        yield [TreeFile(path, 1, commit_of(path)) for path in paths[2:]]
+        yield _files(paths[:2])
+        if not self.turns_pages:
+            raise CircularPages("the first page came again")
+        yield _files(paths[2:])
+
+    async def directory_pages(
+        self, repo: RepoId, commit: str, *, patience: float = 60.0
+    ) -> AsyncIterator[list[TreeFile]]:
+        del patience
+        await self._answer(f"directories {repo}@{commit}")
+        paths = next(paths for at, paths in self.repos.values() if at == commit)
+        for path in paths:
+            yield _files([path])
 
     async def find_author(self, kind: RepoKind, name: str, *, patience: float = 10.0) -> str | None:
         del kind, patience
@@ -72,3 +84,7 @@ class FakeHub(HubApi):
         await self.gate.wait()
         if self.error is not None:
             raise self.error
+
+
+def _files(paths: list[str]) -> list[TreeFile]:
+    return [TreeFile(path, 1, commit_of(path)) for path in paths]

@@ -122,6 +122,15 @@ async def test_a_listing_that_breaks_off_leaves_nothing(
     assert syncer.find(REPO, "") is None
 
 
+async def test_a_mirror_that_turns_no_pages_is_asked_for_each_directory(
+    syncer: Syncer, hub: FakeHub
+) -> None:
+    commit = hub.put("acme/model", "one", *FILES)
+    hub.turns_pages = False
+    assert (await synced(syncer)).snapshot.files == 3
+    assert hub.asked[1:] == [f"tree acme/model@{commit}", f"directories acme/model@{commit}"]
+
+
 async def test_a_bug_in_one_sync_ends_nothing_else(
     syncer: Syncer, hub: FakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
