@@ -105,6 +105,10 @@ class StoreFull(StoreError):
     """The disk has no room, or the cache may not be written."""
 
 
+class StoreReadOnly(StoreFull):
+    """The cache may not be written, so making room would not help."""
+
+
 class StoreDamaged(StoreError):
     """A cached file cannot be read, or is not what its name says."""
 

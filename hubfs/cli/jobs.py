@@ -8,10 +8,11 @@ import click
 
 from hubfs.cli.following import INTERRUPTED, conclude, follow
 from hubfs.cli.reaching import Reached, engine_options, reached
-from hubfs.cli.showing import progress_text, show_json, show_table, size_text, subject_of
+from hubfs.cli.showing import progress_text, show_json, show_table, subject_of
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import UsageError
+from hubfs.model.units import size_text
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 

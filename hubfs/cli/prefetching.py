@@ -8,10 +8,11 @@ from hubfs.cli.background import start
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.serving import log_file_of
-from hubfs.cli.showing import show_json, size_text
+from hubfs.cli.showing import show_json
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.control.sockets import short_address
+from hubfs.model.units import size_text
 
 MISSING = 3
 

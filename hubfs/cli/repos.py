@@ -9,11 +9,12 @@ import click
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.quantities import SIZE
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
-from hubfs.cli.showing import show_json, show_table, size_text
+from hubfs.cli.showing import show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import HubfsError, UsageError
 from hubfs.jobs.selection import EAGER_SIZE
+from hubfs.model.units import size_text
 
 _EAGER = click.option(
     "--eager-size",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from hubfs.control.client import Json, has_ended
+from hubfs.model.units import size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 A_LINE_EVERY = 5.0
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _COLOURS = {
     "completed": "green",
     "complete": "green",
@@ -29,14 +29,6 @@ _COLOURS = {
     "running": "cyan",
     "syncing": "cyan",
 }
-
-
-def size_text(count: float) -> str:
-    """Bytes as people read them: `1.4 GiB`."""
-    at = 0
-    while abs(count) >= 1024 and at < len(_UNITS) - 1:
-        count, at = count / 1024, at + 1
-    return f"{count:.0f} B" if at == 0 else f"{count:.1f} {_UNITS[at]}"
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from hubfs.config.amounts import Amount
 from hubfs.config.declaring import Setting, declared
 from hubfs.config.kinds import (
+    AMOUNT,
     DIRECTORY,
     ENDPOINT,
     FLAG,
@@ -105,6 +107,42 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """How much of the disk the cache may take. Ages in seconds.
+
+    Nobody is served by a disk that is full to its last byte: other programs fail
+    on it. A tiny disk is of use all the same.
+    """
+
+    size: Amount = declared(
+        Setting(
+            AMOUNT,
+            Amount(),
+            "The most that the cache may take on disk, such as 500G or 80%; what was used longest "
+            "ago is deleted for what is new.",
+            name="cache_size",
+            shown_default="none: all but min_free",
+        )
+    )
+    min_free: Amount = declared(
+        Setting(
+            AMOUNT,
+            Amount(1 << 30, 0.05),
+            "What the cache leaves free on its disk, such as 20G or 10%.",
+            shown_default="1G, at most 5% of the disk",
+        )
+    )
+    partial_age: float = declared(
+        Setting(
+            seconds(0),
+            30 * 86400.0,
+            "Seconds after which a file that is here in part, and that nobody used, is deleted.",
+            shown_default="30 days",
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it. Times in seconds. Without a mountpoint, an engine works unseen."""
 
@@ -161,3 +199,4 @@ class Settings:
     )
     fetch: FetchSettings = field(default_factory=FetchSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from hubfs.config.addresses import checked_endpoint, parse_address
+from hubfs.config.amounts import Amount
 from hubfs.config.places import absolute
 from hubfs.errors import UsageError
 
@@ -23,6 +24,7 @@ E = TypeVar("E", bound=Enum)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 # Of no more digits than a disk can have.
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
+_SHARE = re.compile(r"(100|[0-9]{1,2}(?:\.[0-9]{1,4})?)\s*%")
 _FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
@@ -52,6 +54,37 @@ def parse_size(text: str) -> int:
     if not found:
         raise UsageError(f"{text!r} is not a size such as 500M or 1.5G")
     return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def parse_amount(text: str) -> Amount:
+    """`text` as an amount of a disk: `500G`, `80%`, the smaller of both as `500G,80%`, or `none`.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if text.strip().lower() == "none":
+        return Amount()
+    size, share = None, None
+    for part in text.split(","):
+        if found := _SHARE.fullmatch(part.strip()):
+            share = float(found[1]) / 100
+        else:
+            size = _parse_bytes(part, text)
+    return Amount(size, share)
+
+
+def _parse_bytes(part: str, whole: str) -> int:
+    try:
+        return parse_size(part)
+    except UsageError:
+        raise UsageError(f"{whole!r} is not an amount such as 500G, 80% or none") from None
+
+
+def amount_text(amount: Amount) -> str:
+    """The inverse of `parse_amount`."""
+    parts = [] if amount.size is None else [str(amount.size)]
+    parts += [] if amount.share is None else [f"{amount.share * 100:g}%"]
+    return ",".join(parts) or "none"
 
 
 def _parse_flag(text: str) -> bool:
@@ -118,6 +151,7 @@ def choice(kind: type[E]) -> Kind[E]:
 
 
 SIZE: Final = Kind("SIZE", parse_size)
+AMOUNT: Final = Kind("SIZE|PERCENT", parse_amount, amount_text)
 FLAG: Final = Kind("", _parse_flag, lambda value: str(value).lower())
 TEXT: Final = Kind("TEXT", str)
 DIRECTORY: Final = Kind("DIR", _parse_directory, is_path=True)

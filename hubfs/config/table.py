@@ -8,10 +8,15 @@ from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hubfs.config import ControlSettings, FetchSettings, Settings
+from hubfs.config import CacheSettings, ControlSettings, FetchSettings, Settings
 from hubfs.config.declaring import Setting, setting_of
 
-_SECTIONS: Final[tuple[type, ...]] = (Settings, FetchSettings, ControlSettings)
+_SECTIONS: Final[tuple[type, ...]] = (
+    Settings,
+    CacheSettings,
+    FetchSettings,
+    ControlSettings,
+)
 
 
 def _declared_in(section: type) -> Iterator[tuple[Field[Any], Setting[Any]]]:
@@ -35,6 +40,7 @@ def settings_of(values: Mapping[str, Any], mountpoint: Path | None) -> Settings:
 
     return Settings(
         mountpoint,
+        cache=CacheSettings(**arguments(CacheSettings)),
         fetch=FetchSettings(**arguments(FetchSettings)),
         control=ControlSettings(**arguments(ControlSettings)),
         **arguments(Settings),

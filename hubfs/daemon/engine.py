@@ -9,6 +9,7 @@ from functools import partial as bind
 
 import trio
 
+from hubfs.budget.evictor import Evictor
 from hubfs.config import Settings
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fs.annex import Annex
@@ -37,6 +38,7 @@ class Engine:
     client: ContentClient
     syncer: Syncer
     fetcher: Fetcher
+    evictor: Evictor
     filesystem: Filesystem
     live: Live
     catalog: Catalog
@@ -73,6 +75,7 @@ def built(settings: Settings) -> Iterator[Engine]:
         catalog = store.catalog(settings.endpoint)
         syncer = Syncer(catalog, api, settings.metadata_ttl)
         fetcher = Fetcher(store, client, fetching)
+        evictor = Evictor(store, fetcher, settings.cache)
         trees = Trees(catalog)
         namespace = Namespace(catalog, syncer, trees, settings.metadata_ttl)
         hub_cache = HubCache(catalog, syncer, trees, settings.metadata_ttl)
@@ -81,9 +84,10 @@ def built(settings: Settings) -> Iterator[Engine]:
         filesystem = Filesystem(store, catalog, namespace, trees, fetcher, annexes=annexes)
         runners = runners_of(catalog, syncer, fetcher)
         jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
-        yield Engine(store, api, client, syncer, fetcher, filesystem, live, catalog, jobs)
+        yield Engine(store, api, client, syncer, fetcher, evictor, filesystem, live, catalog, jobs)
         jobs.close()
         fetcher.close()
+        evictor.close()
         client.close()
     finally:
         store.close()
@@ -98,5 +102,6 @@ async def services(engine: Engine, *, resumes: bool = True) -> AsyncIterator[tri
     async with engine.api, trio.open_nursery() as nursery:
         await nursery.start(engine.syncer.run)
         await nursery.start(engine.fetcher.run)
+        await nursery.start(engine.evictor.run)
         await nursery.start(bind(engine.jobs.run, resumes=resumes))
         yield nursery

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 
 import trio
 
 from hubfs.config import FetchSettings, Fill
 from hubfs.counters import COUNTERS
-from hubfs.errors import FetchStopped, HubfsError
+from hubfs.errors import FetchStopped, HubfsError, StoreFull, StoreReadOnly
 from hubfs.fetch.direct import DirectReader
 from hubfs.fetch.opened import OpenContent, Place
 from hubfs.fetch.plan import hints_of
 from hubfs.fetch.pressure import current_pressure
+from hubfs.fetch.room import Room
 from hubfs.fetch.scheduler import Scheduler
 from hubfs.fetch.settler import Settler
 from hubfs.fetch.transfer import Transfer
@@ -38,13 +40,17 @@ class Fetcher:
 
     `distrusted` receives the inodes of which the kernel may hold wrong pages:
     what was served of them turned out not to be what the listing promised.
+    `used` tells when contents were opened or released; whoever keeps that takes
+    it. `room` is what whoever keeps the budget allows.
     """
 
     def __init__(self, store: Store, client: ContentClient, settings: FetchSettings) -> None:
         self._store = store
         self._settings = settings
         self._direct = DirectReader(client, settings.patience)
-        self._scheduler = Scheduler(client, settings, self._transfers, self._advance)
+        self.room = Room()
+        self.used: dict[Content, float] = {}
+        self._scheduler = Scheduler(client, settings, self._transfers, self._advance, self.room)
         self._settler = Settler(store, self._advance, self._note_wrong)
         self._open: dict[str, OpenContent] = {}
         self._led: set[str] = set()
@@ -109,6 +115,7 @@ class Fetcher:
             self._open[content.key] = opened
         opened.users += 1
         opened.add_source(source)
+        self.used[content] = time.time()
         return opened
 
     def note_opened(self, opened: OpenContent, inode: int, following: tuple[Place, ...]) -> None:
@@ -121,6 +128,7 @@ class Fetcher:
     def release(self, opened: OpenContent) -> None:
         """One user less; the last one lets readahead end and the files close."""
         opened.users -= 1
+        self.used[opened.content] = time.time()
         if opened.users == 0 and opened.transfer is not None:
             opened.transfer.plan.note_unused()
         self._retire_if_idle(opened)
@@ -134,6 +142,28 @@ class Fetcher:
             return content.size
         return self._store.partials.held_bytes(content)
 
+    # --- what it takes on disk ---------------------------------------------------------
+
+    @property
+    def opened(self) -> list[OpenContent]:
+        """Everything that is open, or still at work."""
+        return list(self._open.values())
+
+    def allow(self, left: float, reason: str = "") -> None:
+        """Let so many bytes be asked for from now on; with a `reason`, no new ones at all."""
+        self.room.allow(left, reason)
+        self._scheduler.schedule()
+
+    def give_up_prefetches(self) -> None:
+        """There is no room, nor will there be soon: let whoever fetches for later know."""
+        for each in self._transfers():
+            if each.plan.prefetchers and not each.is_admitted:
+                each.fail(StoreFull(self.room.reason))
+
+    def _note_full(self, error: HubfsError | None) -> None:
+        if isinstance(error, StoreFull) and not isinstance(error, StoreReadOnly):
+            self.room.note_disk_full()
+
     # --- reading -----------------------------------------------------------------------
 
     async def ensure(self, opened: OpenContent, span: ByteRange) -> None:
@@ -145,7 +175,8 @@ class Fetcher:
         Raises:
             FetchFailed: nothing came for the length of the user's patience.
             HubError, ContentMismatch: why it cannot be had.
-            StoreFull: it cannot be kept; `read_direct` still works.
+            StoreFull: it cannot be kept, since there is no room on the disk or in the budget;
+                `read_direct` still works.
         """
         if opened.is_complete:
             return
@@ -159,10 +190,19 @@ class Fetcher:
             return
         transfer.raise_failure()
         began = trio.current_time()
+        await self._find_room(transfer, span)
         with transfer.plan.demanded(span):
             self._scheduler.schedule()
             await transfer.wait_for(span, self._settings.patience)
         COUNTERS.note("read_wait", trio.current_time() - began)
+
+    async def _find_room(self, transfer: Transfer, span: ByteRange) -> None:
+        """See to it that what `span` lacks may be asked for."""
+        if self.room.left > 0 or not transfer.plan.lacks(span):
+            return
+        await self.room.wait_for_room()
+        if self.room.is_tight and transfer.plan.lacks(span):
+            raise StoreFull(self.room.reason)
 
     async def read_direct(self, opened: OpenContent, span: ByteRange) -> bytes:
         """The bytes of `span` straight from the Hub, for when they cannot be kept.
@@ -196,7 +236,7 @@ class Fetcher:
             if opened.transfer is None and not opened.is_complete:
                 # A cancelled reader must not leave a file open that nobody knows of.
                 with trio.CancelScope(shield=True):
-                    found = await trio.to_thread.run_sync(self._open_file, opened.content)
+                    found = await self._find_file(opened.content)
                 if isinstance(found, Partial):
                     opened.transfer = Transfer(opened.content, found, opened.sources)
                     self._settler.hash_if_due(opened.transfer)
@@ -205,6 +245,13 @@ class Fetcher:
         if self._is_stopped:
             raise FetchStopped("hubfs is shutting down")
         return opened.transfer
+
+    async def _find_file(self, content: Content) -> Partial | int | None:
+        try:
+            return await trio.to_thread.run_sync(self._open_file, content)
+        except StoreFull as error:
+            self._note_full(error)
+            raise
 
     def _open_file(self, content: Content) -> Partial | int | None:
         if self._store.blobs.recover(content):
@@ -251,6 +298,7 @@ class Fetcher:
 
     def _advance(self, transfer: Transfer) -> None:
         """Do whatever the transfer's new state calls for."""
+        self._note_full(transfer.failure)
         self._settler.hash_if_due(transfer)
         self._settler.claim_if_due(transfer)
         self._scheduler.schedule()
@@ -272,6 +320,8 @@ class Fetcher:
                 return
         del self._open[opened.content.key]
         opened.close_files()
+        if self.room.is_tight:
+            self.room.wake()
 
     def _will_go_on(self, transfer: Transfer) -> bool:
         is_tired = transfer.failures >= TIRED_AFTER or transfer.has_failed

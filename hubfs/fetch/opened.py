@@ -9,6 +9,7 @@ import trio
 
 from hubfs.fetch.transfer import Transfer
 from hubfs.model.content import Content, Source
+from hubfs.store.files import occupied_by
 from hubfs.store.partials import Partial
 
 Place: TypeAlias = tuple[Content, Source]
@@ -54,6 +55,20 @@ class OpenContent:
             return self._blob
         assert self.transfer is not None  # noqa: S101 - `ensure` has made it
         return self.transfer.partial.descriptor
+
+    @property
+    def partial(self) -> Partial | None:
+        """The file that it is being fetched into."""
+        is_under_way = self.transfer is not None and not self.transfer.is_admitted
+        return self.transfer.partial if self.transfer and is_under_way else None
+
+    @property
+    def nameless(self) -> int:
+        """What files without a name take on disk until they are closed."""
+        held = [partial.descriptor for partial in self.retired]
+        held += [self.descriptor] if self.is_complete and self.content.size else []
+        found = map(os.fstat, held)
+        return sum(occupied_by(each) for each in found if not each.st_nlink)
 
     def close_files(self) -> None:
         """Close all descriptors. No read may be under way."""

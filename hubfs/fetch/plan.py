@@ -58,6 +58,10 @@ class Plan:
         """Whether `span` is held."""
         return self.held.covers(*span)
 
+    def lacks(self, span: ByteRange) -> bool:
+        """Whether a part of what answers `span` is neither held nor on its way."""
+        return self._missing(self._block(span)) is not None
+
     def claim_next(self, priority: Priority, largest: int) -> ByteRange | None:
         """Claim the next missing range that `priority` calls for, of at most `largest` bytes.
 

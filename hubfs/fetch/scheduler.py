@@ -20,6 +20,7 @@ from hubfs.errors import (
 )
 from hubfs.fetch.plan import Priority
 from hubfs.fetch.pull import Pull, Throttle
+from hubfs.fetch.room import Room
 from hubfs.fetch.transfer import Transfer
 from hubfs.hub.content import ContentClient
 from hubfs.model.content import Source
@@ -42,8 +43,10 @@ class Scheduler:
         settings: FetchSettings,
         transfers: Callable[[], Iterable[Transfer]],
         advance: Callable[[Transfer], None],
+        room: Room,
     ) -> None:
         self._client = client
+        self._room = room
         self._most = settings.max_connections
         self._throttle = Throttle(settings.limit_rate)
         self._transfers = transfers
@@ -80,6 +83,7 @@ class Scheduler:
             if chosen is None:
                 return
             transfer, claim = chosen
+            self._room.take(claim.size)
             pull = self._pull(transfer, claim)
             self._active += 1
             transfer.pulls.add(pull)
@@ -91,7 +95,7 @@ class Scheduler:
         self._turn += 1
         free = self._most - self._active
         for priority in Priority:
-            if priority > Priority.DEMAND and free <= min(RESERVED_FOR_READERS, self._most - 1):
+            if priority > Priority.DEMAND and not self._may_fetch_ahead(free):
                 return None
             for at in range(len(ready)):
                 transfer = ready[(at + self._turn) % len(ready)]
@@ -99,6 +103,10 @@ class Scheduler:
                 if claim is not None:
                     return transfer, claim
         return None
+
+    def _may_fetch_ahead(self, free: int) -> bool:
+        """Whether there are connections, and room, for what nobody waits for."""
+        return free > min(RESERVED_FOR_READERS, self._most - 1) and self._room.left > 0
 
     def _may_ask(self, transfer: Transfer, now: float) -> bool:
         # A server that ignores ranges sends the whole file to each: one is enough.

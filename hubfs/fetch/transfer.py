@@ -176,6 +176,11 @@ class Transfer:
         self._wake()
 
     @property
+    def failure(self) -> HubfsError | None:
+        """Why it failed for good, if it did and nobody has read it since."""
+        return self._failure[1] if self._failure else None
+
+    @property
     def has_failed(self) -> bool:
         """Whether it failed for good and nobody has read it since."""
         return self._failure is not None

@@ -29,6 +29,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.IndexTooNew: errno.EIO,
     errors.IndexCorrupt: errno.EIO,
     errors.StoreFull: errno.EIO,  # never ENOSPC: to a reader that means something else
+    errors.StoreReadOnly: errno.EIO,
     errors.StoreDamaged: errno.EIO,
     errors.FetchError: errno.EIO,
     errors.FetchFailed: errno.EIO,

@@ -1,18 +1,14 @@
-"""Which files of a repo a job is about. Pure.
-
-Patterns are the Hub client's own: shell globs over the whole path, in which `*`
-crosses slashes, and a pattern that ends in `/` means all that is below it.
-"""
+"""Which files of a repo a job is about. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final
 
 from hubfs.model.classification import Kind, classify
 from hubfs.model.content import MIB, Content
+from hubfs.model.patterns import matches
 
 EAGER_SIZE: Final = 10 * MIB
 _TEXT: Final = frozenset(
@@ -30,16 +26,9 @@ class Selection:
 
     def accepts(self, path: str) -> bool:
         """Whether the file at `path` is meant."""
-        if self.include and not _matches(path, self.include):
+        if self.include and not matches(path, self.include):
             return False
-        return not _matches(path, self.exclude)
-
-
-def _matches(path: str, patterns: Iterable[str]) -> bool:
-    return any(
-        fnmatchcase(path, f"{pattern}*" if pattern.endswith("/") else pattern)
-        for pattern in patterns
-    )
+        return not matches(path, self.exclude)
 
 
 def is_eager(path: str, size: int, largest: int = EAGER_SIZE) -> bool:

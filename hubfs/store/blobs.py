@@ -11,8 +11,10 @@ from pathlib import Path
 
 from hubfs.errors import StoreDamaged, StoreFull
 from hubfs.model.content import Content
-from hubfs.store.files import make_private_directory, sync_directory, writing
+from hubfs.store.files import make_private_directory, occupied_by, sync_directory, writing
 from hubfs.store.index import Index, Transaction
+from hubfs.store.leaving import Leaving
+from hubfs.store.ledger import Item, Ledger, blob_name
 from hubfs.store.partials import forget_partial
 from hubfs.store.records import BlobRecord, pack, unpack
 
@@ -22,10 +24,12 @@ _SHA256_RE = re.compile(r"[0-9a-f]{64}")
 class Blobs:
     """The blobs of one cache. Finding is cheap; admitting syncs the disk."""
 
-    def __init__(self, index: Index, root: Path) -> None:
+    def __init__(self, index: Index, root: Path, leaving: Leaving) -> None:
         """Look after the blobs below `root`, a directory of the store's own."""
         self._index = index
         self._root = root
+        self._leaving = leaving
+        self._ledger = Ledger(index)
 
     def path(self, sha256: str) -> Path:
         """Where the blob of that hash is, or would be."""
@@ -38,7 +42,8 @@ class Blobs:
             found = digest and txn.get(digest, db=self._index.table("blobs"))
         if not digest or not found or unpack(BlobRecord, found).size != content.size:
             return None
-        return digest.hex()
+        sha256 = digest.hex()
+        return None if blob_name(sha256) in self._leaving else sha256
 
     def _digest(self, txn: Transaction, content: Content) -> bytes | None:
         if content.sha256:
@@ -95,6 +100,7 @@ class Blobs:
             StoreFull: the disk has no room for it.
         """
         target = self.path(sha256)
+        self._leaving.wait_until_gone(blob_name(sha256))
         with writing(target):
             os.fchmod(descriptor, 0o444)
             os.fsync(descriptor)
@@ -112,23 +118,33 @@ class Blobs:
     def record_all(self, found: Sequence[tuple[str, Content]]) -> None:
         """Do `record` for many blobs in one transaction."""
         now = time.time()
+        items = [self._item(sha256, content, now) for sha256, content in found]
 
         def change(txn: Transaction) -> None:
-            for sha256, content in found:
-                self._record(txn, bytes.fromhex(sha256), content, now)
+            for item, (_, content) in zip(items, found, strict=True):
+                self._record(txn, item, content, now)
 
         self._index.write(change)
 
-    def _record(self, txn: Transaction, digest: bytes, content: Content, now: float) -> None:
-        record = pack(BlobRecord(content.size, now))
-        txn.put(digest, record, db=self._index.table("blobs"))
-        if content.git_oid:
-            txn.put(bytes.fromhex(content.git_oid), digest, db=self._index.table("oids"))
+    def _item(self, sha256: str, content: Content, now: float) -> Item:
+        try:
+            occupied = occupied_by(self.path(sha256).stat())
+        except OSError:
+            occupied = content.size  # gone again; whoever opens it will find out
+        oid = bytes.fromhex(content.git_oid or "")
+        return Item(blob_name(sha256), now, content.size, occupied, oid)
+
+    def _record(self, txn: Transaction, item: Item, content: Content, now: float) -> None:
+        digest = item.name[1:]
+        txn.put(digest, pack(BlobRecord(content.size, now)), db=self._index.table("blobs"))
+        if item.oid:
+            txn.put(item.oid, digest, db=self._index.table("oids"))
+        self._ledger.put(txn, item)
         forget_partial(self._index, txn, content)
 
     def recover(self, content: Content) -> bool:
         """Adopt a blob that a crash left in place between its rename and its record."""
-        if not content.sha256:
+        if not content.sha256 or blob_name(content.sha256) in self._leaving:
             return False
         try:
             size = self.path(content.sha256).stat().st_size
@@ -141,20 +157,30 @@ class Blobs:
 
     def forget(self, sha256: str) -> None:
         """Drop the record of a blob whose file is gone or bad; the file is not touched."""
-        digest = bytes.fromhex(sha256)
-        self._index.write(lambda txn: txn.delete(digest, db=self._index.table("blobs")))
+        self._index.write(lambda txn: self.strike(txn, blob_name(sha256)))
+
+    def strike(self, txn: Transaction, name: bytes) -> None:
+        """Drop all that the index knows of the blob with this name in the ledger."""
+        known = self._ledger.get(txn, name)
+        if known is not None and known.oid:
+            txn.delete(known.oid, db=self._index.table("oids"))
+        txn.delete(name[1:], db=self._index.table("blobs"))
+        self._ledger.delete(txn, name)
+
+    def name_of(self, txn: Transaction, content: Content) -> bytes | None:
+        """The name in the ledger that the blob of `content` has, or would have if it is known."""
+        digest = self._digest(txn, content)
+        return blob_name(digest.hex()) if digest else None
 
     def walk(self) -> Iterator[tuple[str, int]]:
         """(sha256, size) of every blob file on disk, whatever the index says."""
         for shard in sorted(self._root.glob("[0-9a-f][0-9a-f]/")):
             for path in sorted(shard.iterdir()):
                 if _SHA256_RE.fullmatch(path.name) and path == self.path(path.name):
-                    yield path.name, path.stat().st_size
+                    with contextlib.suppress(FileNotFoundError):  # evicted just now
+                        yield path.name, path.stat().st_size
 
     def usage(self) -> tuple[int, int]:
         """(count, bytes) of the blobs that the index knows."""
-        count = size = 0
-        with self._index.read() as txn, txn.cursor(db=self._index.table("blobs")) as cursor:
-            for value in cursor.iternext(keys=False):
-                count, size = count + 1, size + unpack(BlobRecord, value).size
-        return count, size
+        totals = self._ledger.totals()
+        return totals.blobs, totals.size

@@ -8,9 +8,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubfs.errors import StoreDamaged, StoreFull
+from hubfs.errors import StoreDamaged, StoreFull, StoreReadOnly
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+BLOCK_SIZE = 512  # what st_blocks counts, whatever the file system
 
 
 @contextlib.contextmanager
@@ -18,7 +20,8 @@ def writing(path: Path) -> Iterator[None]:
     """Turn the disk's refusals into the store's.
 
     Raises:
-        StoreFull: there is no room, or no permission to write.
+        StoreFull: there is no room.
+        StoreReadOnly: there is no permission to write.
         StoreDamaged: any other failure of the disk.
     """
     try:
@@ -27,6 +30,8 @@ def writing(path: Path) -> Iterator[None]:
         reason = f"cannot write {path}: {os.strerror(error.errno or errno.EIO)}"
         if error.errno in NO_ROOM:
             raise StoreFull(reason) from error
+        if error.errno in FORBIDDEN:
+            raise StoreReadOnly(reason) from error
         raise StoreDamaged(reason) from error
 
 
@@ -56,3 +61,8 @@ def write_all(descriptor: int, data: memoryview, offset: int) -> None:
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
+
+
+def occupied_by(found: os.stat_result) -> int:
+    """The bytes that a file takes on disk: less than its size if it is sparse."""
+    return found.st_blocks * BLOCK_SIZE

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import lmdb
 
-from hubfs.errors import IndexCorrupt, IndexTooNew, StoreError, StoreFull
-from hubfs.store.files import NO_ROOM, make_private_directory, writing
+from hubfs.errors import IndexCorrupt, IndexTooNew, StoreError, StoreFull, StoreReadOnly
+from hubfs.store.files import FORBIDDEN, NO_ROOM, make_private_directory, writing
 
 SCHEMA_VERSION: Final = 1
 TABLES: Final = (
@@ -37,6 +37,9 @@ TABLES: Final = (
     "jobs",  # id -> JobRecord
     "job_logs",  # id of a job, number of a line -> LogLine
     "refusals",  # endpoint, kind, canonical name -> RefusalRecord
+    "ledger",  # name of a blob or a partial -> when it was used, what it takes
+    "recency",  # kind, time of last use, name -> nothing: the order in which they go
+    "pins",  # digest of a pin -> PinRecord
 )
 INITIAL_MAP_SIZE: Final = 1 << 30
 _MAX_READERS: Final = 1024
@@ -44,7 +47,8 @@ _LOCK_FILE_SIZE: Final = 64 * _MAX_READERS + 4096  # LMDB's slots, and what stan
 _UPGRADE: Final = "upgrade hubfs, or choose another directory with --cache-dir"
 
 # LMDB reports a short write, which is how a disk becomes full, as EIO.
-_REFUSALS: Final = tuple(os.strerror(code) for code in {*NO_ROOM, errno.EIO})
+_FULL: Final = tuple(os.strerror(code) for code in {*NO_ROOM, errno.EIO})
+_READ_ONLY: Final = tuple(os.strerror(code) for code in FORBIDDEN)
 _CORRUPT: Final = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError)
 
 T = TypeVar("T")
@@ -243,8 +247,11 @@ def _translated(path: Path) -> Iterator[None]:
     except lmdb.VersionMismatchError as error:
         raise IndexTooNew(f"the index in {path} is of a newer LMDB", hint=_UPGRADE) from error
     except lmdb.Error as error:
-        if any(refusal in str(error) for refusal in _REFUSALS):
-            raise StoreFull(f"the index in {path} cannot be written: {error}") from error
+        reason = f"the index in {path} cannot be written: {error}"
+        if any(refusal in str(error) for refusal in _FULL):
+            raise StoreFull(reason) from error
+        if any(refusal in str(error) for refusal in _READ_ONLY):
+            raise StoreReadOnly(reason) from error
         raise StoreError(f"the index in {path} failed: {error}") from error
 
 

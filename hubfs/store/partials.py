@@ -13,8 +13,10 @@ from pathlib import Path
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
 from hubfs.store.checksums import Checksums
-from hubfs.store.files import write_all, writing
+from hubfs.store.files import occupied_by, write_all, writing
 from hubfs.store.index import Index, Transaction
+from hubfs.store.leaving import Leaving
+from hubfs.store.ledger import Item, Ledger, partial_name
 from hubfs.store.records import PartialRecord, pack, unpack
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,11 @@ class Partial:
     def _key(self) -> bytes:
         return self.content.key.encode()
 
+    @property
+    def occupied(self) -> int:
+        """The bytes that the file takes on disk now."""
+        return occupied_by(os.fstat(self.descriptor))
+
     def write(self, data: memoryview, offset: int) -> None:
         """Put `data` at `offset`. Not durable, and not claimed, until `claim`.
 
@@ -89,11 +96,14 @@ class Partial:
         self.held = held
 
     def _record(self, held: RangeSet, sums: list[tuple[bytes, bytes]]) -> None:
-        record = PartialRecord([(start, stop) for start, stop in held], updated_at=time.time())
+        now = time.time()
+        record = PartialRecord([(start, stop) for start, stop in held], updated_at=now)
+        item = Item(partial_name(self.content), now, held.total, self.occupied)
         table = self._index.table("partials")
 
         def change(txn: Transaction) -> None:
             txn.put(self._key, pack(record), db=table)
+            Ledger(self._index).put(txn, item)
             self._checksums.put(txn, sums)
 
         self._index.write(change)
@@ -112,10 +122,15 @@ class Partial:
 class Partials:
     """The partial files of one cache."""
 
-    def __init__(self, index: Index, root: Path) -> None:
+    def __init__(self, index: Index, root: Path, leaving: Leaving) -> None:
         """Look after the partials in `root`, a directory of the store's own."""
         self._index = index
         self._root = root
+        self._leaving = leaving
+
+    def path(self, content: Content) -> Path:
+        """Where the partial of `content` is, or would be."""
+        return self._root / content.key
 
     def open(self, content: Content) -> Partial:
         """The partial of `content`, new or as it was left. One caller at a time per content.
@@ -126,7 +141,8 @@ class Partials:
         Raises:
             StoreFull: the disk has no room.
         """
-        path = self._root / content.key
+        self._leaving.wait_until_gone(partial_name(content))
+        path = self.path(content)
         if not path.exists() or path.stat().st_size != content.size:
             self._drop_record(content.key)
         return Partial(self._index, path, content)
@@ -180,6 +196,7 @@ class Partials:
 def forget_partial(index: Index, txn: Transaction, content: Content) -> None:
     """Drop what `txn` knows of the partial of `content`."""
     txn.delete(content.key.encode(), db=index.table("partials"))
+    Ledger(index).delete(txn, partial_name(content))
     Checksums(index, content.key, content.size).delete(txn)
 
 

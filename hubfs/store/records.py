@@ -56,6 +56,36 @@ class PartialRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What the ledger adds up to: blobs, their contents' bytes, and what they take on disk.
+
+    `partly` is what partials take on disk.
+    """
+
+    blobs: int = 0
+    size: int = 0
+    occupied: int = 0
+    partials: int = 0
+    partly: int = 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes on disk."""
+        return self.occupied + self.partly
+
+
+@dataclass(frozen=True, slots=True)
+class PinRecord:
+    """What shall stay: the files of a repo at a revision whose paths match; "" matches all."""
+
+    endpoint: str
+    repo: str
+    revision: str = ""
+    pattern: str = ""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RefusalRecord:
     """Why the last sync of a repo failed."""
 

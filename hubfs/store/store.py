@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,14 @@ from hubfs.errors import IndexCorrupt, StoreFull
 from hubfs.model.content import MIB, Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.catalog import Catalog
+from hubfs.store.eviction import Eviction
 from hubfs.store.files import make_private_directory, writing
-from hubfs.store.index import Index, copy_index
+from hubfs.store.index import Index, Transaction, copy_index
+from hubfs.store.leaving import Leaving
+from hubfs.store.ledger import Ledger, partial_name
 from hubfs.store.lock import CacheLock
 from hubfs.store.partials import Partials
+from hubfs.store.upgrading import ensure_ledger
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +72,12 @@ class Store:
                 was_left_behind = self._own(undo, mountpoint)
             self.index = self._open_index()
             undo.callback(self.index.close)
-            self.blobs = Blobs(self.index, directory / "blobs/sha256")
-            self.partials = Partials(self.index, directory / "partial")
+            self.leaving = Leaving()
+            self.ledger = Ledger(self.index)
+            self.blobs = Blobs(self.index, directory / "blobs/sha256", self.leaving)
+            self.partials = Partials(self.index, directory / "partial", self.leaving)
+            self.eviction = Eviction(self.index, self.blobs, self.partials, self.leaving)
+            self.was_left_behind = was_left_behind
             self._make_consistent(was_left_behind=was_left_behind)
             self._undo = undo.pop_all()
 
@@ -102,6 +110,7 @@ class Store:
         if not knows_blobs:
             self._rebuild()
             self.index.write(lambda txn: txn.put(_KNOWS_BLOBS, b"yes", db=meta))
+        ensure_ledger(self.index, self.blobs, self.partials)
         try:
             if was_left_behind:
                 self.partials.suspect_all()
@@ -130,6 +139,23 @@ class Store:
     def catalog(self, endpoint: str) -> Catalog:
         """The metadata of the repos of `endpoint`; other endpoints' never mix with it."""
         return Catalog(self.index, endpoint)
+
+    def note_used(self, used: Mapping[Content, float]) -> None:
+        """Move contents to where they belong in the order of use, all in one transaction.
+
+        Raises:
+            StoreFull: the disk has no room; the order stays as it was.
+        """
+
+        def change(txn: Transaction) -> None:
+            for content, moment in used.items():
+                names = (self.blobs.name_of(txn, content), partial_name(content))
+                for name in names:
+                    if name is not None:
+                        self.ledger.touch(txn, name, moment)
+
+        if used:
+            self.index.write(change)
 
     def space(self) -> Space:
         """How much room the file system under the cache has."""

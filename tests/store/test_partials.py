@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hubfs.errors import StoreDamaged, StoreFull
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
-from hubfs.store.partials import Partial, Partials
+from hubfs.store.partials import Partial
 from hubfs.store.store import Store
 from tests.store.contents import lfs_content
 from tests.store.disks import fill_up
@@ -209,5 +209,5 @@ def test_a_size_that_no_disk_can_have_is_refused(store: Store) -> None:
 def test_nothing_stays_open_when_a_partial_is_refused(store: Store) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(StoreDamaged):
-        Partials(store.index, store.directory / "partial").open(Content(1 << 62, git_oid="ab" * 20))
+        store.partials.open(Content(1 << 62, git_oid="ab" * 20))
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,0 +1,280 @@
+"""Keeps the cache within its budget: makes room ahead of need, and says when there is none.
+
+What is chosen to go, and what is in use, is decided in synchronous code: a
+content that is opened after it was chosen is not here any more, and one that was
+opened before is not chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial as bind
+from typing import Final
+
+import trio
+
+from hubfs.budget import policy
+from hubfs.budget.figures import figures_of, names_in_use
+from hubfs.budget.pinned import Pinned
+from hubfs.config import CacheSettings
+from hubfs.counters import COUNTERS
+from hubfs.errors import StoreError
+from hubfs.fetch.fetcher import Fetcher
+from hubfs.fetch.transfer import FAILURE_MEMORY
+from hubfs.model.content import Content
+from hubfs.model.units import size_text
+from hubfs.store.index import Transaction
+from hubfs.store.ledger import PARTIAL, Item
+from hubfs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 5.0  # seconds after which the disk is looked at, though nobody has asked for much
+BREATH: Final = 0.01  # between two looks: what happens meanwhile is one reason for the next
+KEEP_USED_EVERY: Final = 60.0
+KEEP_OPEN_EVERY: Final = 600.0
+TIGHT_FOR: Final = 30.0  # seconds after which what is fetched for later is given up
+TELL_EVERY: Final = 600.0
+MOST_AT_ONCE: Final = 256
+_ALL: Final = 1 << 62
+
+
+@dataclass(slots=True)
+class Evicted:
+    """What has been deleted: in one go, or altogether."""
+
+    at: float = 0.0
+    items: int = 0
+    size: int = 0
+
+    def note(self, choice: policy.Choice) -> None:
+        """So much more."""
+        self.items += len(choice.going)
+        self.size += choice.freed
+
+
+class Evictor:
+    """A service."""
+
+    def __init__(self, store: Store, fetcher: Fetcher, settings: CacheSettings) -> None:
+        self._store = store
+        self._fetcher = fetcher
+        self._settings = settings
+        self.pinned = Pinned(store)
+        self.last = Evicted()
+        self._turn = trio.Lock()  # evictions, and looks at the whole, go one at a time
+        self._used_at = self._opened_at = self._told_at = self._full_at = float("-inf")
+        self._tight_since = float("inf")
+
+    # --- the service -------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            if self._store.was_left_behind:
+                nursery.start_soon(self.reconcile)
+            task_status.started()
+            while True:
+                await self._look_safely()
+                await trio.sleep(BREATH)
+                with trio.move_on_after(TICK):
+                    await self._fetcher.room.wait_for_news()
+
+    async def _look_safely(self) -> None:
+        try:
+            await self.look()
+        except StoreError as error:
+            log.warning("the cache's budget cannot be kept: %s", error)
+        except Exception:
+            log.exception("a bug in keeping the cache's budget")
+
+    async def look(self) -> None:
+        """Make room if there is too little, and say how much there is."""
+        await self._keep_used_if_due()
+        await self._drop_old_partials()
+        wanted = self._wanted()
+        freed = (await self.make_room(wanted)).size if wanted else 0
+        if self._tell_of_room():
+            return
+        if freed < wanted:
+            self._tell_of_none()
+        else:
+            self._fetcher.room.wake()  # more has been asked for meanwhile
+
+    def _wanted(self) -> int:
+        figures = self.figures()
+        wanted = policy.excess_of(self.limits(), figures)
+        room, now = self._fetcher.room, trio.current_time()
+        # All requests that were under way meet the same full disk: once is enough for them.
+        if room.is_disk_full and now - self._full_at > FAILURE_MEMORY:
+            self._full_at = now
+            wanted = max(wanted, policy.excess_on_full_disk(figures))
+        room.is_disk_full = False
+        return wanted
+
+    def _tell_of_room(self) -> bool:
+        """Let what may still come be known, and return whether anything may."""
+        left = policy.room_of(self.limits(), self.figures())
+        if left > 0:
+            self._tight_since = float("inf")
+            self._fetcher.allow(left)
+        return left > 0
+
+    def _tell_of_none(self) -> None:
+        """Let it be known that nothing new is kept: what could go is gone."""
+        now, size = trio.current_time(), self.limits().size
+        whole = "the disk" if size is None else f"the budget of {size_text(size)}"
+        reason = f"nothing new is kept: all that fills {whole} is open or pinned"
+        self._fetcher.allow(0, reason)
+        self._tight_since = min(self._tight_since, now)
+        if now - self._told_at > TELL_EVERY:
+            self._told_at = now
+            log.warning("%s; reads go on without the cache", reason)
+        if now - self._tight_since > TIGHT_FOR:
+            self._fetcher.give_up_prefetches()
+
+    # --- what there is -----------------------------------------------------------------
+
+    def limits(self) -> policy.Limits:
+        """The limits in bytes, as the disk is now."""
+        return policy.limits_of(self._settings, self._store.space().total)
+
+    def figures(self) -> policy.Figures:
+        """What is taken, coming and left, as it is now."""
+        return figures_of(self._store, self._fetcher.opened)
+
+    # --- making room -------------------------------------------------------------------
+
+    async def make_room(self, wanted: int) -> Evicted:
+        """Delete what was used longest ago until `wanted` bytes are free, or no more may go."""
+        done, kept = Evicted(time.time()), list[Item]()
+        async with self._turn:
+            await self._begin()
+            oldest = self._store.ledger.oldest()
+            while done.size < wanted and (choice := self._choose(oldest, wanted - done.size)):
+                await self._carry_out(choice)
+                done.note(choice)
+                kept += choice.kept
+                self._tell_of_room()
+            if done.items:
+                await self._send_to_the_end(kept)
+        return self._noted(done)
+
+    async def evict(self, items: Iterable[Item], *, is_forced: bool = False) -> Evicted:
+        """Delete these; what is in use or pinned only if forced, and readers keep their bytes."""
+        done, left = Evicted(time.time()), iter(items)
+        async with self._turn:
+            await self._begin()
+            while choice := self._choose(left, _ALL, is_forced=is_forced):
+                await self._carry_out(choice)
+                done.note(choice)
+        return self._noted(done)
+
+    async def preview(self, wanted: int) -> policy.Choice:
+        """What `make_room` would delete now."""
+        async with self._turn:
+            await self._begin()
+            kept = self._keeper()
+            oldest = self._store.ledger.oldest()
+            return await trio.to_thread.run_sync(policy.choose, oldest, wanted, kept, _ALL)
+
+    async def _begin(self) -> None:
+        await self._keep_used()
+        await trio.to_thread.run_sync(self.pinned.refresh)
+
+    def _choose(
+        self, items: Iterator[Item], wanted: int, *, is_forced: bool = False
+    ) -> policy.Choice:
+        """Choose, and mark what was chosen, in one breath."""
+        keeps = self._keeper() if not is_forced else (lambda _: False)
+        choice = policy.choose(items, wanted, keeps, MOST_AT_ONCE)
+        self._store.leaving.mark([item.name for item in choice.going])
+        return choice
+
+    def _keeper(self) -> Callable[[Item], bool]:
+        used = names_in_use(self._store, self._fetcher)
+        return lambda item: item.name in used or self.pinned.keeps(item)
+
+    async def _carry_out(self, choice: policy.Choice) -> None:
+        # What has been marked must be unmarked: nobody may call it off in between.
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._store.eviction.carry_out, choice.going)
+
+    async def _send_to_the_end(self, items: list[Item]) -> None:
+        """What was kept need not be looked at again before all others."""
+
+        def change(txn: Transaction) -> None:
+            for item in items:
+                self._store.ledger.touch(txn, item.name, time.time())
+
+        if items:
+            await trio.to_thread.run_sync(self._store.index.write, change)
+
+    def _noted(self, done: Evicted) -> Evicted:
+        if done.items:
+            self.last = done
+            COUNTERS.add("evictions", done.items)
+            COUNTERS.add("evicted_bytes", done.size)
+            log.info("%d items of %d bytes are deleted to make room", done.items, done.size)
+        return done
+
+    async def _drop_old_partials(self) -> None:
+        before = time.time() - self._settings.partial_age
+        oldest = next(self._store.ledger.oldest_of(PARTIAL), None)
+        if oldest is not None and oldest.used_at < before:
+            partials = self._store.ledger.oldest_of(PARTIAL)
+            await self.evict([each for each in partials if each.used_at < before])
+
+    # --- recency -----------------------------------------------------------------------
+
+    async def _keep_used_if_due(self) -> None:
+        now = trio.current_time()
+        if now - self._opened_at > KEEP_OPEN_EVERY:
+            self._opened_at = now
+            moment = time.time()
+            self._fetcher.used.update({each.content: moment for each in self._fetcher.opened})
+        if now - self._used_at > KEEP_USED_EVERY:
+            async with self._turn:  # nobody who walks along the order shall see it change
+                await self._keep_used()
+
+    async def _keep_used(self) -> None:
+        """Write down what was used since the last time."""
+        self._used_at = trio.current_time()
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self.keep_used_now, self._taken())
+
+    def _taken(self) -> dict[Content, float]:
+        used, self._fetcher.used = self._fetcher.used, {}
+        return used
+
+    def close(self) -> None:
+        """After `run` has ended: write down what was used last."""
+        self.keep_used_now(self._taken())
+
+    def keep_used_now(self, used: dict[Content, float]) -> None:
+        """The same, blocking."""
+        in_order = dict(sorted(used.items(), key=lambda each: each[1]))
+        try:
+            self._store.note_used(in_order)
+        except StoreError as error:
+            log.warning("what was used last is not recorded: %s", error)
+
+    # --- what a crash left -------------------------------------------------------------
+
+    async def reconcile(self) -> tuple[int, int]:
+        """Look at every blob: enter those that the index lacks, forget those that are gone."""
+        entered = forgotten = 0
+        steps = self._store.eviction.reconcile()
+        step = bind(next, steps, None)
+        while True:
+            async with self._turn:
+                found = await trio.to_thread.run_sync(step)
+            if found is None:
+                break
+            entered, forgotten = entered + found[0], forgotten + found[1]
+        if entered or forgotten:
+            log.warning("after a crash: %d blobs entered, %d were gone", entered, forgotten)
+        return entered, forgotten
