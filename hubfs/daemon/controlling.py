@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial as bind
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hubfs.control.server import ControlServer
 
 log = logging.getLogger(__name__)
+
+LIVE_FILES: Final = ("status", "status.json", "jobs.json", "version")
 
 Doors = list[tuple[socket.socket, TcpRules | None]]
 ModeOf = Callable[[], Mode | None]
@@ -102,7 +104,7 @@ class Controlling:
 
     def _write_live_files(self) -> None:
         """Let `.hubfs` say what the API says."""
-        for name in ("status", "status.json", "jobs.json", "version"):
+        for name in LIVE_FILES:
             self._engine.live.writers[name] = bind(self._live_file, name)
 
     async def _live_file(self, name: str) -> bytes:
