@@ -83,6 +83,10 @@ class Evictor:
                 with trio.move_on_after(TICK):
                     await self._fetcher.room.wait_for_news()
 
+    def reconfigure(self, settings: CacheSettings) -> None:
+        """Keep to these from the next look on."""
+        self._settings = settings
+
     async def _look_safely(self) -> None:
         try:
             await self.look()

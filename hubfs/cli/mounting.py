@@ -12,6 +12,7 @@ from hubfs.cli.serving import LOG_NAME, log_file_of, serve
 from hubfs.config import ControlSettings, Settings
 from hubfs.config.addresses import parse_address
 from hubfs.config.places import absolute
+from hubfs.config.resolving import settings_from
 from hubfs.daemon.registry import find_running, wait_for_exit
 from hubfs.errors import MountFailed, UsageError
 from hubfs.fuse import kernel, mountpoints
@@ -23,7 +24,7 @@ LONGEST_STOP = 10.0
 @click.argument("directory", type=click.Path(path_type=Path))
 @options_of(PUBLIC)
 @click.option("-f", "--foreground", is_flag=True, help="Stay, and log to standard error.")
-@click.option("-v", "--verbose", is_flag=True, help="Log what is fetched and why.")
+@click.option("-v", "--verbose", is_flag=True, help="The same as --log-level info.")
 @click.option("--ready-fd", type=int, hidden=True)
 def mount(
     directory: Path,
@@ -44,14 +45,15 @@ def mount(
       hubfs mount ~/hub --cache-dir /data/hubfs --limit-rate 50M
       HF_ENDPOINT=https://hub.example hubfs mount /models --allow-other
     """
-    sources = given_sources(given)
-    settings = checked(sources.settings(absolute(directory)))
+    given["log_level"] = given["log_level"] or ("info" if verbose else None)
+    sources, mountpoint = given_sources(given), absolute(directory)
+    layer = sources.combined()
+    settings = checked(settings_from(layer, mountpoint))
     if foreground or ready_fd is not None:
-        serve(settings, Readiness(ready_fd), verbose=verbose)
+        serve(sources, layer, mountpoint, Readiness(ready_fd), foreground=ready_fd is None)
         return
     log_file = log_file_of(settings)
-    arguments = ["mount", str(settings.mountpoint), *sources.arguments()]
-    start(arguments + ["--verbose"] * verbose, log_file)
+    start(["mount", str(mountpoint), *sources.arguments()], log_file)
     click.echo(f"{settings.endpoint} is mounted at {settings.mountpoint}")
     click.echo(f"  cache  {settings.cache_dir}")
     click.echo(f"  log    {log_file}")

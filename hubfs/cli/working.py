@@ -9,7 +9,7 @@ from click.shell_completion import get_completion_class
 
 from hubfs.cli.background import Readiness
 from hubfs.cli.reaching import engine_options
-from hubfs.cli.serving import configure_logging
+from hubfs.cli.serving import open_log
 from hubfs.config import Settings
 from hubfs.errors import HubfsError
 
@@ -23,7 +23,7 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
     from hubfs.daemon.worker import Worker  # noqa: PLC0415 - heavy
 
     os.chdir("/")
-    configure_logging(verbose=False)
+    open_log(settings, foreground=ready_fd is None)
     readiness = Readiness(ready_fd)
     try:
         with Worker(settings) as worker:

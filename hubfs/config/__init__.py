@@ -16,10 +16,14 @@ from hubfs.config.kinds import (
     AMOUNT,
     DIRECTORY,
     ENDPOINT,
+    FILE,
     FLAG,
+    GROUP,
     LISTENING,
     SIZE,
     TEXT,
+    UMASK,
+    USER,
     choice,
     count,
     seconds,
@@ -45,6 +49,22 @@ class Fill(Enum):
     ALWAYS = "always"
 
 
+class LogLevel(Enum):
+    """The least that is worth a line in the log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(Enum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class FetchSettings:
     """How contents are fetched. Times in seconds, rates in bytes per second."""
@@ -55,13 +75,20 @@ class FetchSettings:
             Fill.AUTO,
             "When to fetch the rest of a file that is read in part; auto: after a quarter of it, "
             "or 64 MiB in a row.",
+            is_reloaded=True,
         )
     )
     max_connections: int = declared(
-        Setting(count(1, 256), 16, "Connections for contents, over all files.")
+        Setting(count(1, 256), 16, "Connections for contents, over all files.", is_reloaded=True)
     )
     limit_rate: int = declared(
-        Setting(SIZE, 0, "Bytes per second for contents, such as 50M.", shown_default="no limit")
+        Setting(
+            SIZE,
+            0,
+            "Bytes per second for contents, such as 50M.",
+            shown_default="no limit",
+            is_reloaded=True,
+        )
     )
     patience: float = declared(
         Setting(
@@ -70,6 +97,7 @@ class FetchSettings:
             "Seconds for which a read goes on trying while nothing arrives; then it fails.",
             name="read_timeout",
             spellings=("--patience",),
+            is_reloaded=True,
         )
     )
     idle_timeout: float = declared(
@@ -77,6 +105,61 @@ class FetchSettings:
             seconds(1),
             30.0,
             "Seconds of silence after which a connection is given up for another.",
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who the tree seems to belong to, and who may read it. The kernel asks for no more."""
+
+    uid: int | None = declared(
+        Setting(
+            USER,
+            None,
+            "Who files and directories belong to, by name or number.",
+            shown_default="who mounts",
+        )
+    )
+    gid: int | None = declared(
+        Setting(
+            GROUP,
+            None,
+            "The group that they belong to, by name or number.",
+            shown_default="that of who mounts",
+        )
+    )
+    umask: int = declared(
+        Setting(UMASK, 0, "What is taken away from modes 0444 and 0555, such as 027.")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What a daemon writes of what it does, where, and how."""
+
+    log_level: LogLevel = declared(
+        Setting(
+            choice(LogLevel),
+            LogLevel.WARNING,
+            "What is logged; info: what is fetched and why, as with -v.",
+            is_reloaded=True,
+        )
+    )
+    log_file: Path | None = declared(
+        Setting[Path | None](
+            FILE,
+            None,
+            "Where it is logged, with -f too.",
+            shown_default="hubfs.log in the cache; with -f, standard error",
+        )
+    )
+    log_format: LogFormat = declared(
+        Setting(
+            choice(LogFormat),
+            LogFormat.TEXT,
+            "Lines for people, or JSON objects for programs.",
+            is_reloaded=True,
         )
     )
 
@@ -122,6 +205,7 @@ class CacheSettings:
             "ago is deleted for what is new.",
             name="cache_size",
             shown_default="none: all but min_free",
+            is_reloaded=True,
         )
     )
     min_free: Amount = declared(
@@ -130,6 +214,7 @@ class CacheSettings:
             Amount(1 << 30, 0.05),
             "What the cache leaves free on its disk, such as 20G or 10%.",
             shown_default="1G, at most 5% of the disk",
+            is_reloaded=True,
         )
     )
     partial_age: float = declared(
@@ -138,6 +223,7 @@ class CacheSettings:
             30 * 86400.0,
             "Seconds after which a file that is here in part, and that nobody used, is deleted.",
             shown_default="30 days",
+            is_reloaded=True,
         )
     )
 
@@ -179,6 +265,7 @@ class Settings:
             seconds(0),
             60.0,
             "Seconds after which a branch is checked again, in the background.",
+            is_reloaded=True,
         )
     )
     allow_other: bool = declared(
@@ -197,6 +284,17 @@ class Settings:
             "With on, fail where it cannot be had.",
         )
     )
+    token_file: Path | None = declared(
+        Setting[Path | None](
+            FILE,
+            None,
+            "A file that holds the token; it is read again when it changes.",
+            shown_default="where huggingface_hub finds it",
+            is_reloaded=True,
+        )
+    )
+    ownership: Ownership = field(default_factory=Ownership)
+    log: LogSettings = field(default_factory=LogSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)

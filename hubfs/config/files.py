@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hubfs.config.places import absolute, home
+from hubfs.config.places import home
+from hubfs.config.places import named as in_full
 from hubfs.config.sources import Chosen, Layer, chosen
 from hubfs.config.table import SETTINGS, nearest
 from hubfs.errors import UsageError
@@ -30,9 +31,9 @@ def config_files(environment: Mapping[str, str]) -> tuple[ConfigFile, ...]:
     Raises:
         UsageError: the variable names no place.
     """
-    named = environment.get(VARIABLE)
-    if named:
-        return (ConfigFile(absolute(Path(named)), is_required=True),)
+    given = environment.get(VARIABLE)
+    if given:
+        return (ConfigFile(in_full(Path(given)), is_required=True),)
     base = environment.get("XDG_CONFIG_HOME")
     directory = Path(base) if base else home() / ".config"
     return ConfigFile(directory / "hubfs/config.toml"), ConfigFile(SYSTEM_FILE)

@@ -5,7 +5,10 @@ Sizes are `500K`, `1.5G`, `20GiB`, in powers of 1024, as `du` and `curl` count.
 
 from __future__ import annotations
 
+import grp
 import math
+import os
+import pwd
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from typing import Final, Generic, TypeVar
 
 from hubfs.config.addresses import checked_endpoint, parse_address
 from hubfs.config.amounts import Amount
-from hubfs.config.places import absolute
+from hubfs.config.places import absolute, named
 from hubfs.errors import UsageError
 
 T = TypeVar("T")
@@ -25,12 +28,14 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 # Of no more digits than a disk can have.
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
 _SHARE = re.compile(r"(100|[0-9]{1,2}(?:\.[0-9]{1,4})?)\s*%")
+_UMASK = re.compile(r"(0o)?[0-7]{1,4}")
+_NOBODY_AT_ALL = (1 << 32) - 1  # the number that stands for "leave it"
 _FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind(Generic[T]):
     """One kind of value; `parse` raises UsageError, and says what a right text looks like."""
 
@@ -107,6 +112,46 @@ def _parse_listening(text: str) -> str:
     return text
 
 
+def _parse_file(text: str) -> Path | None:
+    """A path as it is written: what a symlink leads to may change. An empty one stands for none."""
+    return named(Path(text)) if text else None
+
+
+def _text_of_file(path: Path | None) -> str:
+    return "" if path is None else str(path)
+
+
+def _find_user(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _find_group(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
+def _number_of(what: str, find: Callable[[str], int]) -> Callable[[str], int | None]:
+    def parse(text: str) -> int | None:
+        if text.isascii() and text.isdigit() and int(text) < _NOBODY_AT_ALL:
+            return int(text)
+        try:
+            return find(text) if text else None
+        except (KeyError, ValueError):
+            example = f"give the name of one, or a number such as {os.getuid()}"
+            raise UsageError(f"there is no {what} {text!r}", hint=example) from None
+
+    return parse
+
+
+def _text_of_number(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _parse_umask(text: str) -> int:
+    if not _UMASK.fullmatch(text):
+        raise UsageError(f"{text!r} is not a mask such as 022 or 077")
+    return int(text, 8)
+
+
 def seconds(least: float) -> Kind[float]:
     """A duration of `least` seconds or more. Infinity and NaN are floats, but no durations."""
 
@@ -157,3 +202,7 @@ TEXT: Final = Kind("TEXT", str)
 DIRECTORY: Final = Kind("DIR", _parse_directory, is_path=True)
 ENDPOINT: Final = Kind("URL", checked_endpoint)
 LISTENING: Final = Kind("HOST:PORT", _parse_listening)
+FILE: Final = Kind[Path | None]("FILE", _parse_file, _text_of_file, is_path=True)
+USER: Final = Kind[int | None]("USER", _number_of("user", _find_user), _text_of_number)
+GROUP: Final = Kind[int | None]("GROUP", _number_of("group", _find_group), _text_of_number)
+UMASK: Final = Kind("MODE", _parse_umask, "{:03o}".format, is_text=True)

@@ -33,6 +33,15 @@ def home() -> Path:
     return _expanded(Path("~"))
 
 
+def named(path: Path) -> Path:
+    """`path` in full, its symlinks as they are.
+
+    Raises:
+        UsageError: it begins with a `~` that nobody knows.
+    """
+    return Path(os.path.abspath(_expanded(path)))  # noqa: PTH100 - resolve() would follow links
+
+
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -47,7 +56,7 @@ def absolute(path: Path) -> Path:
     Raises:
         UsageError: it leads nowhere.
     """
-    path = Path(os.path.abspath(_expanded(path)))  # noqa: PTH100 - resolve() would ask it
+    path = named(path)
     for _ in range(LONGEST_CHAIN):
         path = path.parent.resolve() / path.name
         try:

@@ -29,14 +29,18 @@ class Sources:
         """
         return combined([self.options, self.environment, *map(read, self.files)])
 
-    def settings(self, mountpoint: Path | None = None) -> Settings:
-        """The same as what a daemon or a command works with."""
-        values = {name: each.value for name, each in self.combined().items()}
-        return settings_of(values, mountpoint)
+    def settings(self) -> Settings:
+        """The same as what a command works with."""
+        return settings_from(self.combined())
 
     def arguments(self) -> list[str]:
         """What the command line said, for another process of the same environment."""
         return [_argument(each) for each in self.options.values()]
+
+
+def settings_from(layer: Layer, mountpoint: Path | None = None) -> Settings:
+    """The settings that have the values of `layer`, which has one for each."""
+    return settings_of({name: each.value for name, each in layer.items()}, mountpoint)
 
 
 def _argument(given: Chosen) -> str:

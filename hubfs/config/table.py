@@ -8,15 +8,24 @@ from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hubfs.config import CacheSettings, ControlSettings, FetchSettings, Settings
+from hubfs.config import (
+    CacheSettings,
+    ControlSettings,
+    FetchSettings,
+    LogSettings,
+    Ownership,
+    Settings,
+)
 from hubfs.config.declaring import Setting, setting_of
 
-_SECTIONS: Final[tuple[type, ...]] = (
-    Settings,
-    CacheSettings,
-    FetchSettings,
-    ControlSettings,
-)
+_SECTIONS: Final[Mapping[str, type]] = {
+    "ownership": Ownership,
+    "log": LogSettings,
+    "cache": CacheSettings,
+    "fetch": FetchSettings,
+    "control": ControlSettings,
+}
+"""The parts of `Settings`, by their fields."""
 
 
 def _declared_in(section: type) -> Iterator[tuple[Field[Any], Setting[Any]]]:
@@ -27,7 +36,9 @@ def _declared_in(section: type) -> Iterator[tuple[Field[Any], Setting[Any]]]:
 
 
 SETTINGS: Final[Mapping[str, Setting[Any]]] = {
-    setting.name: setting for section in _SECTIONS for _, setting in _declared_in(section)
+    setting.name: setting
+    for section in (Settings, *_SECTIONS.values())
+    for _, setting in _declared_in(section)
 }
 """Every setting by its name, in the order of the help."""
 
@@ -38,13 +49,8 @@ def settings_of(values: Mapping[str, Any], mountpoint: Path | None) -> Settings:
     def arguments(section: type) -> dict[str, Any]:
         return {field.name: values[setting.name] for field, setting in _declared_in(section)}
 
-    return Settings(
-        mountpoint,
-        cache=CacheSettings(**arguments(CacheSettings)),
-        fetch=FetchSettings(**arguments(FetchSettings)),
-        control=ControlSettings(**arguments(ControlSettings)),
-        **arguments(Settings),
-    )
+    sections = {name: section(**arguments(section)) for name, section in _SECTIONS.items()}
+    return Settings(mountpoint, **sections, **arguments(Settings))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -8,13 +8,16 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
 from hubfs.config import Settings
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, services
+from hubfs.daemon.notify import Notifier
 from hubfs.daemon.registry import Running, registered
+from hubfs.daemon.reloading import Reloading
 from hubfs.errors import HubfsError
 from hubfs.fuse.mount import Mount
 from hubfs.fuse.mountpoints import prepared
@@ -27,7 +30,7 @@ LONGEST_STOP = 3.5
 LONGEST_UNMOUNT = 0.5
 
 
-def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+def run(settings: Settings, reloading: Reloading, on_ready: Callable[[], None]) -> None:
     """Mount and serve until unmounted or told to stop by SIGTERM or SIGINT.
 
     Raises:
@@ -44,7 +47,9 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         opening = opened(settings, engine, lambda: mount.mode)
         with opening as control, mount.mounted(), registered(running):
             try:
-                trio.run(_serve, engine, mount, control, on_ready)
+                notifier = Notifier(f"serving {settings.endpoint} at {mountpoint}")
+                served = Served(engine, mount, control, notifier)
+                trio.run(_serve, served, reloading, on_ready)
             except ExceptionGroup as group:
                 raise _expected(group) from None
 
@@ -58,39 +63,51 @@ def _expected(group: ExceptionGroup[Exception]) -> Exception:
     return group if others or not found else found
 
 
-async def _serve(
-    engine: Engine, mount: Mount, control: Controlling, on_ready: Callable[[], None]
-) -> None:
-    async with services(engine) as nursery:
-        await nursery.start(control.run)
-        nursery.start_soon(_stop_on_signal, engine, mount)
-        nursery.start_soon(_serve_mount, engine, mount, on_ready, nursery.cancel_scope)
+@dataclass(frozen=True, slots=True)
+class Served:
+    """All that runs."""
+
+    engine: Engine
+    mount: Mount
+    control: Controlling
+    notifier: Notifier
+
+
+async def _serve(served: Served, reloading: Reloading, on_ready: Callable[[], None]) -> None:
+    async with services(served.engine) as nursery:
+        await nursery.start(served.control.run)
+        await nursery.start(reloading.run, served.engine.take, served.notifier)
+        nursery.start_soon(_stop_on_signal, served)
+        nursery.start_soon(_serve_mount, served, on_ready, nursery.cancel_scope)
 
 
 async def _serve_mount(
-    engine: Engine, mount: Mount, on_ready: Callable[[], None], everything: trio.CancelScope
+    served: Served, on_ready: Callable[[], None], everything: trio.CancelScope
 ) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(mount.serve)
+        await nursery.start(served.mount.serve)
         on_ready()
+        served.notifier.ready()
         log.info("ready")
-    engine.stop()
+    served.notifier.stopping()
+    served.engine.stop()
     everything.cancel()
 
 
-async def _stop_on_signal(engine: Engine, mount: Mount) -> None:
+async def _stop_on_signal(served: Served) -> None:
     """Fail who waits, then answer no more: the kernel's requests must all have been answered."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             log.info("stopping on %s", signal.Signals(number).name)
             break
-    engine.stop()
+    served.notifier.stopping()
+    served.engine.stop()
     await trio.sleep(GRACE)
-    mount.stop()
+    served.mount.stop()
     await trio.sleep(LONGEST_STOP)
     log.error("requests of the kernel are stuck; leaving without them")
     with trio.move_on_after(LONGEST_UNMOUNT):
-        await mount.detach()
+        await served.mount.detach()
     os._exit(1)
 
 

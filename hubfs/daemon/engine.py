@@ -43,6 +43,17 @@ class Engine:
     live: Live
     catalog: Catalog
     jobs: JobQueue
+    credentials: Credentials
+    ageing: tuple[Syncer, Namespace, HubCache]
+    """Those for whom what is known of a branch gets old."""
+
+    def take(self, settings: Settings) -> None:
+        """Go on with those of `settings` that a running engine can take."""
+        self.fetcher.reconfigure(settings.fetch)
+        self.evictor.reconfigure(settings.cache)
+        self.credentials.use_file(settings.token_file)
+        for each in self.ageing:
+            each.ttl = settings.metadata_ttl
 
     def stop(self) -> None:
         """Fail everyone who waits, and start nothing new."""
@@ -60,7 +71,7 @@ def built(settings: Settings) -> Iterator[Engine]:
     """
     store = Store(settings.cache_dir, str(settings.mountpoint or ""))
     try:
-        credentials = Credentials(settings.endpoint)
+        credentials = Credentials(settings.endpoint, file=settings.token_file)
         fetching, offline = settings.fetch, settings.offline
         idle = fetching.idle_timeout
         api = HubApi(settings.endpoint, credentials, idle_timeout=idle, offline=offline)
@@ -84,7 +95,20 @@ def built(settings: Settings) -> Iterator[Engine]:
         filesystem = Filesystem(store, catalog, namespace, trees, fetcher, annexes=annexes)
         runners = runners_of(catalog, syncer, fetcher)
         jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
-        yield Engine(store, api, client, syncer, fetcher, evictor, filesystem, live, catalog, jobs)
+        yield Engine(
+            store,
+            api,
+            client,
+            syncer,
+            fetcher,
+            evictor,
+            filesystem,
+            live,
+            catalog,
+            jobs,
+            credentials,
+            ageing=(syncer, namespace, hub_cache),
+        )
         jobs.close()
         fetcher.close()
         evictor.close()

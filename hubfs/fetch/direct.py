@@ -28,7 +28,7 @@ class DirectReader:
 
     def __init__(self, client: ContentClient, patience: float) -> None:
         self._client = client
-        self._patience = patience
+        self.patience = patience
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._locks: dict[tuple[str, int], trio.Lock] = {}
         self._lifelines: set[Lifeline] = set()
@@ -72,7 +72,7 @@ class DirectReader:
                 self._locks.pop(key, None)
 
     async def _fetch(self, content: Content, source: Source, span: ByteRange) -> bytes:
-        deadline = trio.current_time() + self._patience
+        deadline = trio.current_time() + self.patience
         attempt = 0
         while True:
             attempt += 1

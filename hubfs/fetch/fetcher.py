@@ -78,6 +78,12 @@ class Fetcher:
             each.plan.pressure = self.pressure
             self._settler.claim_if_due(each, least=1)
 
+    def reconfigure(self, settings: FetchSettings) -> None:
+        """Go on with these; who waits already keeps its patience."""
+        self._settings = settings
+        self._direct.patience = settings.patience
+        self._scheduler.reconfigure(settings)
+
     def stop(self) -> None:
         """Fail everyone who waits, and end all requests."""
         self._is_stopped = True

@@ -27,13 +27,18 @@ class Throttle:
 
     def take(self, count: int) -> None:
         """Sleep until `count` bytes may have passed."""
-        if not self._rate:
-            return
         with self._lock:
+            if not self._rate:
+                return
             now = time.monotonic()
             self._free_at = max(now, self._free_at) + count / self._rate
             wait = self._free_at - now
         time.sleep(wait)
+
+    def change(self, rate: int) -> None:
+        """Share `rate` from now on; who sleeps for the old one sleeps on."""
+        with self._lock:
+            self._rate, self._free_at = rate, 0.0
 
 
 class Pull:

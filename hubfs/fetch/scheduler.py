@@ -63,6 +63,13 @@ class Scheduler:
         self._nursery = nursery
         self._token = trio.lowlevel.current_trio_token()
 
+    def reconfigure(self, settings: FetchSettings) -> None:
+        """Go on with these; requests under way end as they are."""
+        self._most = settings.max_connections
+        self._limiter.total_tokens = settings.max_connections
+        self._throttle.change(settings.limit_rate)
+        self.schedule()
+
     def stop(self) -> None:
         """Start no more, and wake the threads of those under way."""
         self._nursery = None

@@ -53,7 +53,7 @@ class HubCache:
         self._files = CachedFiles(catalog, trees)
         self._spots = Spots(mtime=time.time())
         self._absences = Absences(trees, nothing=self._spots.meet(Spot("text")))
-        self._ttl = ttl
+        self.ttl = ttl
         self._spots.meet(_CACHE)
 
     # --- names -------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class HubCache:
             return absent(FOREVER)
         canonical = await self._revisions.canonical(repo)
         spot = Spot("repo", repo) if canonical == repo else Spot("link", repo, folder_of(canonical))
-        return self._spots.meet(spot, self._ttl)
+        return self._spots.meet(spot, self.ttl)
 
     async def _lookup_room(self, spot: Spot, name: str) -> Attributes:
         return self._spots.meet(Spot(name, spot.repo)) if name in _ROOMS else absent(FOREVER)
@@ -105,7 +105,7 @@ class HubCache:
         path = f"{spot.path}/{name}" if spot.path else name
         directory = Spot("refs", spot.repo, path)
         if _is_git_directory(path) or self._revisions.knows_refs_below(spot.owner, path):
-            return self._spots.meet(directory, self._ttl)
+            return self._spots.meet(directory, self.ttl)
         if not is_revision(path) or is_commit(path) or path.endswith(".tmp"):
             return absent(FOREVER)
         try:
@@ -113,7 +113,7 @@ class HubCache:
         except RevisionNotFound:
             if not await self._revisions.has_refs_below(spot.owner, path):
                 raise
-            return self._spots.meet(directory, self._ttl)
+            return self._spots.meet(directory, self.ttl)
 
     async def _lookup_snapshot(self, spot: Spot, name: str) -> Attributes:
         snapshot = await self._snapshot(spot, name)
@@ -202,7 +202,7 @@ class HubCache:
             for at in range(start, len(repos)):
                 repo = repos[at]
                 if self._revisions.find_canonical(repo) == repo:
-                    found = self._spots.meet(Spot("repo", repo), self._ttl)
+                    found = self._spots.meet(Spot("repo", repo), self.ttl)
                     yield DirectoryEntry(folder_of(repo).encode(), found, at + 1)
 
         return lines
@@ -226,7 +226,7 @@ class HubCache:
             if not path.startswith(above):
                 continue
             if slash:
-                rows[name] = self._spots.meet(Spot("refs", spot.repo, above + name), self._ttl)
+                rows[name] = self._spots.meet(Spot("refs", spot.repo, above + name), self.ttl)
             elif found := self._revisions.find_ref(spot.owner, path):
                 rows[name] = self._files.ref(found)
         return rows

@@ -67,7 +67,7 @@ class Namespace:
         self._catalog = catalog
         self._syncer = syncer
         self._trees = trees
-        self._ttl = ttl
+        self.ttl = ttl
         self._misses = Misses(NEGATIVE_TTL)
         self._started = time.time()
 
@@ -143,9 +143,7 @@ class Namespace:
             "view", found.repo.kind.value, found.repo.name, found.revision, found.ref.commit
         )
         tree = self._trees.tree(found.ref.view, node)
-        return self._trees.root_attributes(
-            tree, FOREVER if is_commit(found.revision) else self._ttl
-        )
+        return self._trees.root_attributes(tree, FOREVER if is_commit(found.revision) else self.ttl)
 
     async def _org(self, kind: RepoKind, name: str) -> Attributes:
         number = await self._number(Node("org", kind.value, name))
@@ -172,7 +170,7 @@ class Namespace:
     def link_attributes(self, number: int, node: Node) -> Attributes:
         """A symlink to the canonical spelling."""
         target = self.link_target(node)
-        return Attributes(inode_of(number), NodeType.SYMLINK, len(target), self._started, self._ttl)
+        return Attributes(inode_of(number), NodeType.SYMLINK, len(target), self._started, self.ttl)
 
     def link_target(self, node: Node) -> bytes:
         """Where an alias leads, relative to the directory it stands in.

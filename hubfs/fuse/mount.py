@@ -58,6 +58,7 @@ class Mount:
         self._passthrough = settings.passthrough
         self._cache_dir = settings.cache_dir
         self._refusal = ""
+        self._ownership = settings.ownership
         self._initialized = trio.Event()
         self.relay: Relay | None = None
 
@@ -103,7 +104,7 @@ class Mount:
 
     def _init_library(self, mountpoint: str, options: set[str]) -> None:
         parcels = self.relay.parcels if self.relay else None
-        operations = Operations(self._filesystem, self._initialized.set, parcels)
+        operations = Operations(self._filesystem, self._initialized.set, parcels, self._ownership)
         pyfuse3.init(operations, mountpoint, options)
 
     def _options(self) -> set[str]:

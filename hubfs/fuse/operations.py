@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 import pyfuse3
 import trio
 
+from hubfs.config import Ownership
 from hubfs.errors import ContentMismatch, FetchFailed, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
@@ -36,6 +37,7 @@ _MODES = {
     NodeType.FILE: stat.S_IFREG | 0o444,
     NodeType.SYMLINK: stat.S_IFLNK | 0o777,
 }
+_OF_WHO_MOUNTS = Ownership()
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _WORTH_A_LINE = (HubError, FetchFailed, ContentMismatch, StoreError)
 
@@ -81,6 +83,7 @@ class Operations(pyfuse3.Operations):
         filesystem: Filesystem,
         on_init: Callable[[], None],
         parcels: Parcels | None = None,
+        ownership: Ownership = _OF_WHO_MOUNTS,
     ) -> None:
         """Serve `filesystem`; with a relay, READs are answered by where in `parcels` bytes are."""
         super().__init__()
@@ -89,7 +92,8 @@ class Operations(pyfuse3.Operations):
         self._buffer = memoryview(bytearray(LARGEST_READ))
         # As many threads as a disk can use at once; readers queue here, not in the event loop.
         self._disk = trio.CapacityLimiter(16)
-        self._owner = (os.getuid(), os.getgid())
+        self._owner = _owner_of(ownership)
+        self._modes = _modes_of(ownership.umask)
         self._on_init = on_init
 
     def init(self) -> None:
@@ -226,7 +230,7 @@ class Operations(pyfuse3.Operations):
         entry.generation = 0
         entry.entry_timeout = attributes.entry_ttl
         entry.attr_timeout = attributes.attribute_ttl
-        entry.st_mode = _MODES[attributes.type]
+        entry.st_mode = self._modes[attributes.type]
         entry.st_nlink = 1
         entry.st_uid, entry.st_gid = self._owner
         entry.st_size = attributes.size
@@ -235,3 +239,15 @@ class Operations(pyfuse3.Operations):
         entry.st_blocks = -(-attributes.size // BLOCK_SIZE)
         mtime = int(attributes.mtime * 1e9)
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = mtime
+
+
+def _owner_of(ownership: Ownership) -> tuple[int, int]:
+    uid = os.getuid() if ownership.uid is None else ownership.uid
+    return uid, os.getgid() if ownership.gid is None else ownership.gid
+
+
+def _modes_of(umask: int) -> dict[NodeType, int]:
+    """The modes of everything; those of symlinks mean nothing and stay."""
+    return {
+        kind: mode if kind is NodeType.SYMLINK else mode & ~umask for kind, mode in _MODES.items()
+    }

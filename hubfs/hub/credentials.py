@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 from huggingface_hub import constants, get_token
 
@@ -11,26 +12,36 @@ from hubfs.hub.urls import origin_of
 
 log = logging.getLogger(__name__)
 
+_Version = tuple[int, ...]
+
 
 class Credentials:
     """Decides which requests carry the token. Thread-safe.
 
-    The token is looked for when a request may first carry it, and again when
-    it has been refused: finding it may read files and ask an identity provider.
+    The token is looked for when a request may first carry it, again when the file
+    that holds it has changed, and again when it has been refused: finding it may
+    read files and ask an identity provider.
     """
 
-    def __init__(self, endpoint: str, token: str | None = None) -> None:
-        """Serve `endpoint`; `token` overrides what huggingface_hub would find."""
+    def __init__(
+        self, endpoint: str, token: str | None = None, *, file: Path | None = None
+    ) -> None:
+        """Serve `endpoint`; `token`, or that in `file`, overrides what huggingface_hub finds."""
         self._origin = origin_of(endpoint)
         self._given = token
+        self._file = file
         self._token: str | None = None
-        self._is_known = False
+        self._seen: _Version | None = None
+
+    def use_file(self, file: Path | None) -> None:
+        """From now on, take the token from `file`, or from where huggingface_hub finds it."""
+        self._file, self._seen = file, None
 
     def headers_for(self, url: str) -> dict[str, str]:
         """The headers that authorize a request to `url`: none for any other origin. May block."""
         if origin_of(url) != self._origin:
             return {}
-        if not self._is_known:
+        if self._seen is None or self._seen != _version_of(self._watched):
             self._look()
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
@@ -42,20 +53,36 @@ class Credentials:
         self._look()
         return bool(self._token) and refused.get("authorization") != f"Bearer {self._token}"
 
+    @property
+    def _watched(self) -> Path:
+        return self._file or Path(constants.HF_TOKEN_PATH)
+
     def _look(self) -> None:
-        self._token, self._is_known = _usable(self._given or _found()), True
+        seen = _version_of(self._watched)  # before it is read: what is written meanwhile is news
+        self._token = _usable(self._given or _found(self._file))
+        self._seen = seen
 
     def __repr__(self) -> str:
         return f"<credentials for {self._origin[1]}>"
 
 
-def _found() -> str | None:
-    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+def _version_of(file: Path) -> _Version:
+    """What changes when a file does."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _found(file: Path | None) -> str | None:
+    if file is None and constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         return None
     try:
-        return get_token()
+        return get_token() if file is None else file.read_text()
     except Exception as error:  # noqa: BLE001 - whatever files and identity providers bring
-        log.warning("no token is used, since it could not be read: %s", type(error).__name__)
+        where = f"from {file}" if file else "where huggingface_hub has it"
+        log.warning("no token is used: it could not be read %s: %s", where, type(error).__name__)
         return None
 
 

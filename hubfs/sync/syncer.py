@@ -77,7 +77,7 @@ class Syncer:
         """Check names again once they are `ttl` seconds old."""
         self._catalog = catalog
         self._api = api
-        self._ttl = ttl
+        self.ttl = ttl
         self._flights: dict[Key, _Flight] = {}
         self._not_before: dict[Key, float] = {}
         self._checks = trio.CapacityLimiter(MOST_CHECKS)
@@ -167,7 +167,7 @@ class Syncer:
         if is_commit(known.revision):
             return False
         # A negative age means that the clock was set back: it must not freeze a branch.
-        return not 0 <= time.time() - known.ref.checked_at < self._ttl
+        return not 0 <= time.time() - known.ref.checked_at < self.ttl
 
     # --- flights -----------------------------------------------------------------------
 

@@ -63,3 +63,9 @@ def test_a_wrong_line_in_a_file_is_misuse_of_every_command(
     said = complaint(run(*command, HUBFS_CONFIG=str(file)), 2)
     sentence = f"hubfs: {file}: there is no setting 'metadata-ttl'\n"
     assert said == sentence + "  did you mean metadata_ttl?\n"
+
+
+def test_readme_tells_what_a_reload_takes() -> None:
+    names = [f"`{name}`" for name, setting in SETTINGS.items() if setting.is_reloaded]
+    text = f"{', '.join(names[:-1])} and {names[-1]} take effect at once"
+    assert text in README.read_text(), f"README, Configuration, should say: {text}"

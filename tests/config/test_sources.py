@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hubfs.config import FetchSettings, Fill, Settings
 from hubfs.config.files import ConfigFile, config_files, parse, read
-from hubfs.config.resolving import Sources, sources_of
+from hubfs.config.resolving import Sources, settings_from, sources_of
 from hubfs.config.sources import MASK, combined, from_environment, from_options
 from hubfs.config.table import SETTINGS
 from hubfs.errors import UsageError
@@ -54,21 +54,33 @@ def test_the_command_line_comes_first_then_the_environment_then_the_user_then_th
 
 def test_without_a_word_everything_is_as_it_is_declared() -> None:
     sources = Sources({}, {}, ())
-    assert sources.settings(Path("/models")) == Settings(Path("/models"))
+    assert settings_from(sources.combined(), Path("/models")) == Settings(Path("/models"))
     assert {each.origin for each in sources.combined().values()} == {"default"}
 
 
 def test_values_land_where_they_are_used() -> None:
-    text = (
-        'limit_rate = "50M"\nmetadata_ttl = 2.5\nread_timeout = 9\nfill = "never"\noffline = true'
+    lines = (
+        'limit_rate = "50M"',
+        "metadata_ttl = 2.5",
+        "read_timeout = 9",
+        'fill = "never"',
+        "offline = true",
+        'uid = "root"',
+        "gid = 12",
+        'umask = "027"',
+        'log_file = "~/a/../b.log"',
     )
-    values = {name: each.value for name, each in parse(text, FILE).items()}
+    values = {name: each.value for name, each in parse("\n".join(lines), FILE).items()}
     assert values == {
         "limit_rate": 50 << 20,
         "metadata_ttl": 2.5,
         "read_timeout": 9.0,
         "fill": Fill.NEVER,
         "offline": True,
+        "uid": 0,
+        "gid": 12,
+        "umask": 0o27,
+        "log_file": Path.home() / "b.log",
     }
 
 
@@ -125,6 +137,11 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], said: str) -> None
         ("max_connections = true", "max_connections: 'true' is not a number from 1 to 256", ""),
         ("metadata_ttl = inf", "metadata_ttl: 'inf' is not a number of seconds", ""),
         ("fill = ['never']", "fill must be one value, not a list", ""),
+        ("umask = 22", "umask must be in quotes", 'umask = "22"'),
+        ("umask = '8'", "umask: '8' is not a mask such as 022", ""),
+        ("uid = 'nobody-of-that-name'", "uid: there is no user 'nobody-of-that-name'", "number"),
+        ("gid = -1", "gid: there is no group '-1'", "number"),
+        ("log_level = 'loud'", "'loud' is not one of debug, info, warning, error", ""),
         ("[fetch]\nfill = 'never'", "there is no setting 'fetch'", ""),
         ("cache_dir = 'data'", "cache_dir must be an absolute path", "such as /data/hubfs"),
         ("endpoint = 'hub'", "endpoint: not an endpoint: 'hub'", "https://huggingface.co"),

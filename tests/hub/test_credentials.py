@@ -137,3 +137,37 @@ def test_a_token_is_not_shown() -> None:
     credentials = Credentials(HUB, "hf_first")
     credentials.headers_for(URL)
     assert repr(credentials) == "<credentials for hub.example>"
+
+
+def test_a_token_file_comes_before_what_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_second")
+    (tmp_path / "token").write_text("hf_first\n")
+    credentials = Credentials(HUB, file=tmp_path / "token")
+    assert credentials.headers_for(URL) == FIRST
+    credentials.use_file(None)
+    assert credentials.headers_for(URL) == SECOND
+
+
+def test_a_token_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    """Written in place, replaced, or behind a symlink that is changed, as secrets of pods are."""
+    file, first, second = tmp_path / "token", tmp_path / "1", tmp_path / "2"
+    first.write_text("hf_first")
+    second.write_text("hf_second")
+    credentials = Credentials(HUB, file=file)
+    assert credentials.headers_for(URL) == {}
+    for target, expected in ((first, FIRST), (second, SECOND)):
+        file.unlink(missing_ok=True)
+        file.symlink_to(target)
+        assert credentials.headers_for(URL) == expected
+    second.write_text("hf_first")
+    assert credentials.headers_for(URL) == FIRST
+
+
+def test_a_token_file_that_cannot_be_read_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert Credentials(HUB, file=tmp_path / "absent").headers_for(URL) == {}
+    assert f"no token is used: it could not be read from {tmp_path}/absent" in caplog.text
