@@ -33,12 +33,12 @@ class Absences:
     def lookup(self, parent: int, name: str) -> Attributes:
         """What `name` is in a directory that a commit has."""
         number, ordinal = place_of(parent)
-        listing = self._trees.listing(self._trees.numbered(number_within(number)), ordinal)
-        entry = listing.find(name.encode())
-        if entry is None:
+        tree = self._trees.numbered(number_within(number))
+        found = self._trees.find(tree, self._trees.listing(tree, ordinal), name.encode())
+        if found is None:
             return self.lookup_made_up(parent, name)
-        if entry.is_directory:
-            return self.directory(inode_of(number, entry.ordinal))
+        if found[1].is_directory:
+            return self.directory(inode_of(number, found[1].ordinal))
         return absent(FOREVER)
 
     def lookup_made_up(self, parent: int, name: str) -> Attributes:

@@ -321,11 +321,11 @@ class Filesystem:
         self, tree: Tree, listing: Listing, entry: Entry
     ) -> tuple[tuple[Content, Source], ...]:
         names = following_shards(entry.name.decode(), SHARDS_AHEAD)
-        found = [listing.find(name.encode()) for name in names]
+        found = [self._trees.find(tree, listing, name.encode()) for name in names]
         return tuple(
-            (each.content, Source(str(tree.repo), tree.commit, listing.path_of(each)))
+            (each[1].content, Source(str(tree.repo), tree.commit, listing.path_of(each[1])))
             for each in found
-            if each is not None and not each.is_directory
+            if each is not None and not each[1].is_directory
         )
 
     # --- helpers -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 
 from hubfs.errors import StaleHandle
 from hubfs.model.tree import Entry, Listing
@@ -49,6 +50,31 @@ class Listings:
         if not 0 <= position < len(listing):
             raise StaleHandle(f"no entry {ordinal} in tree {number}")
         return listing, listing.entry(position)
+
+    def parts(self, number: int, listing: Listing, start: int) -> Iterator[tuple[Listing, int]]:
+        """The listings of the directory that `listing` is of, from position `start` on.
+
+        Each with the position in itself at which to begin; loaded as they are asked for.
+        """
+        at = listing.whole.start + start
+        while at < listing.whole.stop:
+            part = self.containing(number, at)
+            yield part, at - part.first
+            at = part.first + len(part)
+
+    def find(self, number: int, listing: Listing, name: bytes) -> tuple[Listing, Entry] | None:
+        """The entry called `name` in the directory that `listing` is of."""
+        low, high = listing.whole.start, listing.whole.stop
+        while low < high:
+            part = self.containing(number, (low + high) // 2)
+            if name < part.names[0]:
+                high = part.first
+            elif name > part.names[-1]:
+                low = part.first + len(part)
+            else:
+                entry = part.find(name)
+                return None if entry is None else (part, entry)
+        return None
 
     def _load(self, number: int, ordinal: int) -> Listing:
         listing = self._catalog.find_listing(number, ordinal)

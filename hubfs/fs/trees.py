@@ -79,8 +79,12 @@ class Trees:
             return None
         return self._listings.entry(tree.snapshot.number, ordinal)
 
+    def find(self, tree: Tree, listing: Listing, name: bytes) -> tuple[Listing, Entry] | None:
+        """The entry called `name` in the directory that `listing` is of."""
+        return self._listings.find(tree.snapshot.number, listing, name)
+
     def listing(self, tree: Tree, ordinal: int) -> Listing:
-        """The listing of the directory at `ordinal`.
+        """The listing with which the directory at `ordinal` begins.
 
         Raises:
             NotADirectory: a file is there.
@@ -109,18 +113,20 @@ class Trees:
 
     def lookup(self, tree: Tree, ordinal: int, name: bytes) -> Attributes:
         """The entry called `name` in the directory at `ordinal`; both answers hold for ever."""
-        entry = self.listing(tree, ordinal).find(name)
-        if entry is None:
+        found = self.find(tree, self.listing(tree, ordinal), name)
+        if found is None:
             return absent(FOREVER)
+        entry = found[1]
         return self._attributes(tree, entry.ordinal, entry.size, is_directory=entry.is_directory)
 
     def entries(self, tree: Tree, listing: Listing, start: int) -> Iterator[DirectoryEntry]:
         """The lines of a directory from position `start` on."""
         following = start
-        for name, ordinal, is_directory, size in listing.stat_rows(start):
-            following += 1
-            attributes = self._attributes(tree, ordinal, size, is_directory=is_directory)
-            yield DirectoryEntry(name, attributes, following)
+        for part, position in self._listings.parts(tree.snapshot.number, listing, start):
+            for name, ordinal, is_directory, size in part.stat_rows(position):
+                following += 1
+                attributes = self._attributes(tree, ordinal, size, is_directory=is_directory)
+                yield DirectoryEntry(name, attributes, following)
 
     def _attributes(self, tree: Tree, ordinal: int, size: int, *, is_directory: bool) -> Attributes:
         if is_directory:

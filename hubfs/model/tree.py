@@ -18,11 +18,15 @@ from typing import NamedTuple
 from hubfs.model.content import Content
 
 MAX_NAME_BYTES = 255
+MOST_ENTRIES = 2048  # of one listing: reading it takes less than a millisecond
 MAX_PATH_BYTES = 4095  # PATH_MAX without its NUL: no program can name what is deeper
 
 # is_directory, size, git oid, sha256 (zeros: none), xet hash (zeros: none), first child.
 _ROW = struct.Struct("<?Q20s32s32sI")
 _HEADER = struct.Struct("<III")
+# Of a listing that is a part: where the directory begins and ends.
+_WHOLE = struct.Struct("<II")
+_IS_PART = 1 << 31
 _STAT = struct.Struct("<?Q")
 _FILE, _DIRECTORY = False, True
 _NO_DIGEST = bytes(32)
@@ -59,14 +63,26 @@ class Entry(NamedTuple):
 
 
 class Listing:
-    """The entries of one directory, sorted by name. Immutable; rows are read when asked for."""
+    """The entries of one directory, sorted by name. Immutable; rows are read when asked for.
 
-    __slots__ = ("_rows", "first", "names", "path")
+    A large directory is several listings that follow each other; each knows the
+    ordinals of all: `whole`.
+    """
 
-    def __init__(self, path: str, first: int, names: list[bytes], rows: bytes) -> None:
+    __slots__ = ("_rows", "first", "names", "path", "whole")
+
+    def __init__(
+        self,
+        path: str,
+        first: int,
+        names: list[bytes],
+        rows: bytes,
+        whole: range | None = None,
+    ) -> None:
         self.path = path
         self.first = first
         self.names = names
+        self.whole = whole or range(first, first + len(names))
         self._rows = rows
 
     def __len__(self) -> int:
@@ -74,6 +90,11 @@ class Listing:
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.entry, range(len(self.names)))
+
+    @property
+    def files(self) -> int:
+        """How many of its entries are files."""
+        return self._rows[:: _ROW.size].count(_FILE)
 
     @property
     def weight(self) -> int:
@@ -103,7 +124,7 @@ class Listing:
             yield self.names[position], self.first + position, row[0], row[1]
 
     def find(self, name: bytes) -> Entry | None:
-        """The entry called `name`."""
+        """The entry called `name`, if it is in this listing."""
         position = bisect_left(self.names, name)
         if position < len(self.names) and self.names[position] == name:
             return self.entry(position)
@@ -116,19 +137,28 @@ class Listing:
 
     def pack(self) -> bytes:
         """Its stored form; `unpack` reads it."""
-        path = self.path.encode()
-        header = _HEADER.pack(self.first, len(self.names), len(path))
-        return b"".join((header, path, self._rows, b"\0".join(self.names)))
+        path, whole = self.path.encode(), b""
+        count = len(self.names)
+        if count < len(self.whole):
+            count |= _IS_PART
+            whole = _WHOLE.pack(self.whole.start, self.whole.stop)
+        header = _HEADER.pack(self.first, count, len(path))
+        return b"".join((header, whole, path, self._rows, b"\0".join(self.names)))
 
     @classmethod
     def unpack(cls, data: bytes) -> Listing:
         """Read what `pack` wrote."""
         first, count, path_size = _HEADER.unpack_from(data)
-        rows_start = _HEADER.size + path_size
+        path_start, whole = _HEADER.size, None
+        if count & _IS_PART:
+            count -= _IS_PART
+            whole = range(*_WHOLE.unpack_from(data, path_start))
+            path_start += _WHOLE.size
+        rows_start = path_start + path_size
         names_start = rows_start + count * _ROW.size
-        path = data[_HEADER.size : rows_start].decode()
+        path = data[path_start:rows_start].decode()
         names = data[names_start:].split(b"\0") if count else []
-        return cls(path, first, names, data[rows_start:names_start])
+        return cls(path, first, names, data[rows_start:names_start], whole)
 
 
 @dataclass(slots=True)
@@ -183,8 +213,11 @@ class TreeBuilder:
             siblings = self._directories.setdefault(at, {})
         return siblings
 
-    def listings(self) -> Iterator[Listing]:
-        """All directories, parents first. Empties the builder as it goes."""
+    def listings(self, most: int = MOST_ENTRIES) -> Iterator[Listing]:
+        """All directories, parents first, in listings of at most `most` entries.
+
+        Empties the builder as it goes.
+        """
         waiting = deque([("", 1)])
         following = 1 + len(self._directories[""])
         while waiting:
@@ -200,7 +233,10 @@ class TreeBuilder:
                     waiting.append((child, following))
                     following += len(self._directories[child])
                 rows.append(row)
-            yield Listing(path, first, names, b"".join(rows))
+            whole = range(first, first + len(names))
+            for at in range(0, max(1, len(names)), most):
+                until = at + most
+                yield Listing(path, first + at, names[at:until], b"".join(rows[at:until]), whole)
 
 
 def _showable_name(name: str) -> bytes:

@@ -161,7 +161,7 @@ class Catalog:
         return self._find("refusals", self._key(repo.kind, repo.name), RefusalRecord)
 
     def listings(self, snapshot: SnapshotRecord) -> Iterator[Listing]:
-        """All directories of a snapshot, parents first; read as they are asked for."""
+        """All listings of a snapshot, parents first; read as they are asked for."""
         first = 1  # the number of a tree's first entry; each listing begins where another ends
         while (listing := self.find_listing(snapshot.number, first)) is not None:
             yield listing
@@ -205,7 +205,10 @@ class Catalog:
         since its inodes may be in use.
         """
         key = self._ref_key(repo, commit)
-        packed = [(listing.first, listing.pack()) for listing in builder.listings()]
+        packed, directories = [], 0
+        for listing in builder.listings():
+            directories += listing.first == listing.whole.start
+            packed.append((listing.first, listing.pack()))
 
         def change(txn: Transaction) -> SnapshotRecord:
             known = txn.get(key, db=self._table("snapshots"))
@@ -214,7 +217,7 @@ class Catalog:
             node = Node("snapshot", repo.kind.value, repo.name, "", commit)
             number = self._number(txn, node)
             stats = builder.stats
-            record = SnapshotRecord(number, stats.files, stats.size, mtime, len(packed))
+            record = SnapshotRecord(number, stats.files, stats.size, mtime, directories)
             self._put_listings(txn, number, packed)
             txn.put(key, pack(record), db=self._table("snapshots"))
             return record

@@ -20,7 +20,7 @@ import lmdb
 from hubfs.errors import IndexCorrupt, IndexTooNew, StoreError, StoreFull, StoreReadOnly
 from hubfs.store.files import FORBIDDEN, NO_ROOM, make_private_directory, writing
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 TABLES: Final = (
     "meta",  # schema version
     "repos",  # endpoint, kind, canonical name -> RepoRecord
@@ -89,7 +89,7 @@ class Index:
         with self.read() as txn:
             found = txn.get(b"schema", db=meta)
         if found is None:
-            self.write(lambda txn: txn.put(b"schema", str(SCHEMA_VERSION).encode(), db=meta))
+            self._put_schema()
         elif not found.isdigit():
             raise IndexCorrupt(f"the index in {self._path} has no readable schema version")
         elif int(found) > SCHEMA_VERSION:
@@ -98,6 +98,12 @@ class Index:
                 f" this hubfs reads up to {SCHEMA_VERSION}",
                 hint=_UPGRADE,
             )
+        elif int(found) < SCHEMA_VERSION:  # all that older ones wrote is still read
+            self._put_schema()
+
+    def _put_schema(self) -> None:
+        version, meta = str(SCHEMA_VERSION).encode(), self.table("meta")
+        self.write(lambda txn: txn.put(b"schema", version, db=meta))
 
     def table(self, name: str) -> Table:
         """The handle of one of `TABLES`."""

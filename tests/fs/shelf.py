@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hubfs.model.identifiers import RepoId, RepoKind
-from hubfs.model.tree import Listing, TreeBuilder, TreeFile
+from hubfs.model.tree import MOST_ENTRIES, Listing, TreeBuilder, TreeFile
 from hubfs.store.catalog import Catalog, Node
 from hubfs.store.records import RepoRecord, SnapshotRecord
 
@@ -17,12 +17,12 @@ COMMIT = "c" * 40
 class Shelf(Catalog):
     """Knows COMMIT of REPO; `loads` counts how often a listing was asked for."""
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], most: int = MOST_ENTRIES) -> None:
         builder = TreeBuilder()
         for number, path in enumerate(paths):
             builder.add(TreeFile(path, number, f"{number + 1:040x}"))
         self.stats = builder.stats
-        self.every = list(builder.listings())
+        self.every = list(builder.listings(most))
         self.loads = 0
 
     def find_listing(self, number: int, ordinal: int) -> Listing | None:

@@ -14,11 +14,11 @@ names = st.sampled_from(["a", "b", "c", "dd", "é"])
 paths = st.lists(st.lists(names, min_size=1, max_size=4).map("/".join), min_size=1, max_size=40)
 
 
-@given(paths, st.sampled_from([0, 500, 1 << 20]), st.data())
+@given(paths, st.sampled_from([0, 500, 1 << 20]), st.sampled_from([1, 2, 99]), st.data())
 def test_any_entry_is_found_in_any_order(
-    paths: list[str], largest: int, data: st.DataObject
+    paths: list[str], largest: int, most: int, data: st.DataObject
 ) -> None:
-    shelf = Shelf(paths)
+    shelf = Shelf(paths, most)
     listings = Listings(shelf, largest)
     everything = {entry.ordinal: (listing, entry) for listing in shelf.every for entry in listing}
     wanted = st.lists(st.sampled_from(sorted(everything)), max_size=50)
@@ -33,6 +33,31 @@ def test_every_directory_is_found_by_its_first_child(paths: list[str], largest: 
     listings = Listings(shelf, largest)
     for listing in shelf.every:
         assert listings.containing(SNAPSHOT, listing.first).names == listing.names
+
+
+def test_a_name_in_a_directory_of_many_listings_is_found_by_loading_few() -> None:
+    shelf = Shelf([f"{number:04}" for number in range(1000)], most=2)
+    listings = Listings(shelf)
+    root = listings.containing(SNAPSHOT, 1)
+    shelf.loads = 0
+    found = listings.find(SNAPSHOT, root, b"0777")
+    assert found is not None
+    assert found[1].name == b"0777"
+    assert listings.find(SNAPSHOT, root, b"0777x") is None
+    assert shelf.loads <= 10
+
+
+def test_a_directory_of_many_listings_is_read_from_its_middle_without_those_before() -> None:
+    shelf = Shelf([f"{number:04}" for number in range(1000)], most=10)
+    listings = Listings(shelf)
+    root = listings.containing(SNAPSHOT, 1)
+    shelf.loads = 0
+    parts = listings.parts(SNAPSHOT, root, 985)
+    assert [part.names[at:] for part, at in parts] == [
+        [b"%04d" % number for number in range(985, 990)],
+        [b"%04d" % number for number in range(990, 1000)],
+    ]
+    assert shelf.loads == 2
 
 
 def test_a_listing_is_loaded_once() -> None:

@@ -19,8 +19,9 @@ names = st.sampled_from(["a", "b", "c", "dd", "é"])
 paths = st.lists(st.lists(names, min_size=1, max_size=4).map("/".join), max_size=40)
 
 
-def tree_of(paths: list[str]) -> tuple[Trees, Tree]:
-    trees = Trees(Shelf(paths))
+def tree_of(paths: list[str], most: int = 3) -> tuple[Trees, Tree]:
+    """A tree whose directories are cut into listings of three entries."""
+    trees = Trees(Shelf(paths, most))
     return trees, trees.numbered(VIEW)
 
 

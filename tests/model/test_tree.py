@@ -13,6 +13,7 @@ from hubfs.model.content import Content
 from hubfs.model.tree import (
     MAX_NAME_BYTES,
     MAX_PATH_BYTES,
+    MOST_ENTRIES,
     Entry,
     Listing,
     TreeBuilder,
@@ -73,11 +74,11 @@ def shown(files: Iterable[TreeFile]) -> dict[str, TreeFile]:
     return found
 
 
-def build(files: Iterable[TreeFile]) -> tuple[list[Listing], TreeStats]:
+def build(files: Iterable[TreeFile], most: int = MOST_ENTRIES) -> tuple[list[Listing], TreeStats]:
     builder = TreeBuilder()
     for file in files:
         builder.add(file)
-    return list(builder.listings()), builder.stats
+    return list(builder.listings(most)), builder.stats
 
 
 def find(listings: list[Listing], path: str) -> Entry | None:
@@ -132,6 +133,17 @@ def test_ordinals_count_breadth_first_without_gaps(files: list[TreeFile]) -> Non
     assert children == [listing.first for listing in listings[1:]]
 
 
+@given(st.lists(files), st.integers(1, 5))
+def test_the_parts_of_a_directory_are_the_directory(files: list[TreeFile], most: int) -> None:
+    directories = build(files)[0]
+    parts = build(files, most)[0]
+    assert all(len(part) <= most for part in parts)
+    for whole in directories:
+        mine = [part for part in parts if part.whole.start == whole.first]
+        assert {(part.path, part.whole) for part in mine} == {(whole.path, whole.whole)}
+        assert [entry for part in mine for entry in part] == list(whole)
+
+
 @given(st.lists(files))
 def test_names_are_sorted_by_their_bytes(files: list[TreeFile]) -> None:
     for listing in build(files)[0]:
@@ -145,13 +157,14 @@ def test_the_order_of_files_that_do_not_collide_does_not_matter(files: list[Tree
     assert [each.pack() for each in one] == [each.pack() for each in other]
 
 
-@given(st.lists(files))
-@example([])
-def test_a_listing_reads_back_as_it_was_packed(files: list[TreeFile]) -> None:
-    for listing in build(files)[0]:
+@given(st.lists(files), st.integers(1, 5))
+@example([], 1)
+def test_a_listing_reads_back_as_it_was_packed(files: list[TreeFile], most: int) -> None:
+    for listing in build(files, most)[0]:
         twin = Listing.unpack(listing.pack())
-        assert (twin.path, twin.first, len(twin)) == (listing.path, listing.first, len(listing))
+        assert (twin.path, twin.first, twin.whole) == (listing.path, listing.first, listing.whole)
         assert list(twin) == list(listing)
+        assert twin.files == sum(not entry.is_directory for entry in listing)
         assert twin.pack() == listing.pack()
 
 

@@ -176,6 +176,14 @@ def test_a_newer_lmdb_is_refused_too(tmp_path: Path) -> None:
     assert not (tmp_path / "suspect").exists()
 
 
+def test_an_older_schema_is_read_and_from_now_on_refused_by_older_hubfs(tmp_path: Path) -> None:
+    write_schema(tmp_path, b"%d" % (SCHEMA_VERSION - 1))
+    index = Index(tmp_path)
+    with index.read() as txn:
+        assert txn.get(b"schema", db=index.table("meta")) == b"%d" % SCHEMA_VERSION
+    index.close()
+
+
 def test_a_schema_that_is_no_number_is_corrupt(tmp_path: Path) -> None:
     write_schema(tmp_path, b"one")
     with pytest.raises(IndexCorrupt):
