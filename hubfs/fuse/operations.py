@@ -136,9 +136,13 @@ class Operations(pyfuse3.Operations):
     @guarded
     async def readdir(self, handle: int, start: int, token: pyfuse3.ReaddirToken) -> None:
         """READDIRPLUS: names with attributes, so that `ls -l` needs no more requests."""
-        entry = pyfuse3.EntryAttributes()
+        entry, shared = pyfuse3.EntryAttributes(), None
         for name, attributes, following in self._fs.read_directory(handle, start):
-            self._fill(entry, attributes)
+            # Most lines of a directory differ in little from the one before.
+            if shared != (shared := (attributes.type, *attributes[3:])):
+                self._fill(entry, attributes)
+            else:
+                self._fill_own(entry, attributes)
             if not pyfuse3.readdir_reply(token, name, entry, following):
                 return
 
@@ -226,19 +230,22 @@ class Operations(pyfuse3.Operations):
         return entry
 
     def _fill(self, entry: pyfuse3.EntryAttributes, attributes: Attributes) -> None:
-        entry.st_ino = attributes.inode
+        self._fill_own(entry, attributes)
         entry.generation = 0
         entry.entry_timeout = attributes.entry_ttl
         entry.attr_timeout = attributes.attribute_ttl
         entry.st_mode = self._modes[attributes.type]
         entry.st_nlink = 1
         entry.st_uid, entry.st_gid = self._owner
-        entry.st_size = attributes.size
         entry.st_blksize = 4096
-        # All of its size, cached or not: programs take a file of no blocks for one of zeros.
-        entry.st_blocks = -(-attributes.size // BLOCK_SIZE)
         mtime = int(attributes.mtime * 1e9)
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = mtime
+
+    def _fill_own(self, entry: pyfuse3.EntryAttributes, attributes: Attributes) -> None:
+        entry.st_ino = attributes.inode
+        entry.st_size = attributes.size
+        # All of its size, cached or not: programs take a file of no blocks for one of zeros.
+        entry.st_blocks = -(-attributes.size // BLOCK_SIZE)
 
 
 def _owner_of(ownership: Ownership) -> tuple[int, int]:

@@ -27,7 +27,7 @@ _HEADER = struct.Struct("<III")
 # Of a listing that is a part: where the directory begins and ends.
 _WHOLE = struct.Struct("<II")
 _IS_PART = 1 << 31
-_STAT = struct.Struct("<?Q")
+_STAT = struct.Struct(f"<?Q{_ROW.size - 9}x")
 _FILE, _DIRECTORY = False, True
 _NO_DIGEST = bytes(32)
 
@@ -119,9 +119,12 @@ class Listing:
 
     def stat_rows(self, start: int) -> Iterator[tuple[bytes, int, bool, int]]:
         """(name, ordinal, is_directory, size) from position `start` on: what readdir needs."""
-        for position in range(start, len(self.names)):
-            row = _STAT.unpack_from(self._rows, position * _ROW.size)
-            yield self.names[position], self.first + position, row[0], row[1]
+        ordinals = range(self.first + start, self.first + len(self.names))
+        rows = _STAT.iter_unpack(memoryview(self._rows)[start * _ROW.size :])
+        for name, ordinal, (is_directory, size) in zip(
+            self.names[start:], ordinals, rows, strict=True
+        ):
+            yield name, ordinal, is_directory, size
 
     def find(self, name: bytes) -> Entry | None:
         """The entry called `name`, if it is in this listing."""
