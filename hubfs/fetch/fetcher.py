@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterable
 
 import trio
 
@@ -54,6 +55,7 @@ class Fetcher:
         self._settler = Settler(store, self._advance, self._note_wrong)
         self._open: dict[str, OpenContent] = {}
         self._led: set[str] = set()
+        self._replaced: set[str] = set()
         self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
         self._nursery: trio.Nursery | None = None
         self._is_stopped = False
@@ -138,6 +140,26 @@ class Fetcher:
         if opened.users == 0 and opened.transfer is not None:
             opened.transfer.plan.note_unused()
         self._retire_if_idle(opened)
+
+    def distrust(self, keys: Iterable[str]) -> None:
+        """The blob of the contents with these keys was bad and is no more: serve nothing of it.
+
+        Whoever has one open is served what is fetched anew.
+        """
+        for key in keys:
+            self._replaced.add(key)
+            opened = self._open.get(key)
+            if opened is not None:
+                opened.distrust()
+                self._doubts.send_nowait(frozenset(opened.inodes))
+
+    def was_replaced(self, content: Content) -> bool:
+        """Whether the kernel may hold pages of `content` that came from a bad blob."""
+        return content.key in self._replaced
+
+    def is_open(self, key: str) -> bool:
+        """Whether the content with that key is in use: its files may be made and removed now."""
+        return key in self._open
 
     def cached_bytes(self, content: Content) -> int:
         """How many bytes of `content` are on this node."""

@@ -27,6 +27,7 @@ class OpenContent:
         self.following: tuple[Place, ...] = ()  # what loaders read after it
         self.transfer: Transfer | None = None
         self.retired: list[Partial] = []
+        self._retired_blobs: list[int] = []
         self.opening = trio.Lock()
         self._blob = blob
 
@@ -41,12 +42,30 @@ class OpenContent:
         """Own the descriptor of a blob that was found after all."""
         self._blob = blob
 
+    def distrust(self) -> None:
+        """Serve nothing more from the blob that it has: it is bad, and has been set aside.
+
+        Reads under way keep their descriptor; the next one fetches.
+        """
+        if self._blob is not None:
+            self._retired_blobs.append(self._blob)
+            self._blob = None
+        if self.transfer is not None and self.transfer.is_admitted:
+            self.retired.append(self.transfer.partial)
+            self.transfer = None
+
     @property
     def is_complete(self) -> bool:
         """Whether every read can be answered from the file, verified."""
-        if self._blob is not None or not self.content.size:
-            return True
-        return self.transfer is not None and self.transfer.is_admitted
+        return self.complete_descriptor is not None or not self.content.size
+
+    @property
+    def complete_descriptor(self) -> int | None:
+        """The file that holds all of it, verified; None if none does. Thread-safe."""
+        blob, transfer = self._blob, self.transfer
+        if blob is None and transfer is not None and transfer.is_admitted:
+            return transfer.partial.descriptor
+        return blob
 
     @property
     def descriptor(self) -> int:
@@ -72,8 +91,9 @@ class OpenContent:
 
     def close_files(self) -> None:
         """Close all descriptors. No read may be under way."""
-        if self._blob is not None:
-            os.close(self._blob)
+        for blob in [self._blob, *self._retired_blobs]:
+            if blob is not None:
+                os.close(blob)
         partials = [self.transfer.partial] if self.transfer else []
         for partial in partials + self.retired:
             partial.close()

@@ -264,6 +264,11 @@ class Filesystem:
                 return await self._fetcher.read_direct(opened, span)
         return Extent(opened.descriptor, span.start, span.size)
 
+    def may_keep_pages(self, handle: int) -> bool:
+        """Whether what the kernel holds of an open file is sure to be right."""
+        opened = self._files.get(handle)
+        return not isinstance(opened, OpenContent) or not self._fetcher.was_replaced(opened.content)
+
     @property
     def is_short_of_memory(self) -> bool:
         """Whether pages that are cached twice should not be. Thread-safe."""
@@ -272,9 +277,14 @@ class Filesystem:
     def backing_descriptor(self, handle: int) -> int | None:
         """A descriptor of the complete blob behind an open file, if it is here. Thread-safe."""
         opened = self._files.get(handle)
-        if not isinstance(opened, OpenContent) or not opened.content.size or not opened.is_complete:
+        if not isinstance(opened, OpenContent) or not opened.content.size:
             return None
-        return opened.descriptor
+        return opened.complete_descriptor
+
+    def source_of(self, handle: int) -> str:
+        """Where an open file is from, for people. Thread-safe."""
+        opened = self._files.get(handle)
+        return str(opened.sources[0]) if isinstance(opened, OpenContent) else f"handle {handle}"
 
     def close_file(self, handle: int) -> None:
         """The handle is not used any more."""

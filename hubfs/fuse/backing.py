@@ -3,6 +3,10 @@
 The kernel refuses to have one inode open in both ways at once, or on two
 backing files. So the first open of an inode decides for all that overlap it:
 a file opened while it was cold stays cached until its last such open goes.
+
+So a file whose blob turned out bad while programs read it through the kernel
+can be opened by nobody else until they have closed it: any way that the kernel
+would allow leads to the bad blob.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ import contextlib
 import errno
 import fcntl
 import logging
+import os
 import struct
 import threading
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,17 @@ class KernelRegistrar:
             fcntl.ioctl(self._device, _CLOSE, _ID.pack(backing))
 
 
+class Way(NamedTuple):
+    """How an open file is to be read: through the page cache, unless one of the two is set."""
+
+    backing: int = 0
+    is_refused: bool = False
+
+
+CACHED: Final = Way()
+REFUSED: Final = Way(is_refused=True)
+
+
 @dataclass(slots=True)
 class _Node:
     """How one inode is open: so many times cached, or so many times passed through."""
@@ -62,6 +78,7 @@ class _Node:
     cached: int = 0
     passed: int = 0
     backing: int = 0
+    file: tuple[int, int] = (0, 0)  # the one behind it: device and inode
 
 
 class Backings:
@@ -79,21 +96,24 @@ class Backings:
         """How many inodes are passed through now."""
         return sum(1 for node in self._nodes.values() if node.passed)
 
-    def open(self, node: int, handle: int, descriptor: int | None) -> int | None:
-        """Count an open of inode `node`; the backing id if it is passed through.
+    def open(self, node: int, handle: int, descriptor: int | None) -> Way:
+        """Count an open of inode `node`, unless it is refused, and say how it goes.
 
         `descriptor` is of the complete blob, None while there is none.
         """
         with self._lock:
             state = self._nodes.setdefault(node, _Node())
+            if state.passed and _file_of(descriptor) != state.file:
+                return REFUSED
             if not state.cached and not state.passed and descriptor is not None:
                 state.backing = self._register(descriptor)
+                state.file = _file_of(descriptor)
             if not state.cached and state.backing:
                 state.passed += 1
                 self._passed.add(handle)
-                return state.backing
+                return Way(state.backing)
             state.cached += 1
-            return None
+            return CACHED
 
     def attempt(self, descriptor: int) -> str:
         """Why the kernel would not read the open file by itself; empty if it would."""
@@ -134,3 +154,10 @@ def _why(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "it is on a stacked file system, such as overlayfs"
     return error.strerror or "refused"
+
+
+def _file_of(descriptor: int | None) -> tuple[int, int]:
+    if descriptor is None:
+        return (0, 0)
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino

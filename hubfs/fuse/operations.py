@@ -155,10 +155,11 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def open(self, inode: int, flags: int, _: object) -> pyfuse3.FileInfo:
-        """OPEN. An inode's content never changes, so its pages stay good."""
+        """OPEN. An inode's content never changes, so its pages stay good: but for a bad blob's."""
         if flags & _WRITING:
             raise pyfuse3.FUSEError(errno.EROFS)
-        return pyfuse3.FileInfo(fh=await self._fs.open_file(inode), keep_cache=True)
+        handle = await self._fs.open_file(inode)
+        return pyfuse3.FileInfo(fh=handle, keep_cache=self._fs.may_keep_pages(handle))
 
     @guarded
     async def read(self, handle: int, offset: int, size: int) -> Any:  # noqa: ANN401 - any buffer

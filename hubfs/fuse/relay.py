@@ -56,6 +56,9 @@ class Tree(Protocol):
     def backing_descriptor(self, handle: int) -> int | None:
         """A descriptor of the complete blob behind an open file."""
 
+    def source_of(self, handle: int) -> str:
+        """Where an open file is from, for people."""
+
     def is_frozen_directory(self, handle: int) -> bool:
         """Whether an open directory can never change."""
 
@@ -239,12 +242,23 @@ class Relay:
     def _open(self, answer: memoryview, node: int) -> None:
         handle = wire.handle_of(answer[OUT_HEADER.size :])
         descriptor = self._tree.backing_descriptor(handle) if self.has_passthrough else None
-        backing = self.backings.open(node, handle, descriptor)
-        if backing is not None:
-            wire.pass_through(answer, backing)
-        if not self._write(answer):
+        way = self.backings.open(node, handle, descriptor)
+        if way.backing:
+            wire.pass_through(answer, way.backing)
+        if way.is_refused:
+            self._refuse_open(answer, node, handle)
+        elif not self._write(answer):
             # The opener went away meanwhile, so no RELEASE will come for the handle.
             self._release(node, handle)
+
+    def _refuse_open(self, answer: memoryview, node: int, handle: int) -> None:
+        name = self._tree.source_of(handle)
+        log.warning(
+            "open fails: %s went bad while programs read it through the kernel: end them", name
+        )
+        _, _, unique = OUT_HEADER.unpack_from(answer)
+        self._write(wire.error_answer(unique, errno.EIO))
+        self._inner.send(wire.release_request(next(self._own), node, handle))
 
     def _bury(self, answer: memoryview, error: int, orphan: _Pending) -> None:
         """Take the late answer to a request that was let go."""

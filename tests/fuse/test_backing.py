@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO
+
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from hubfs.fuse.backing import Backings
+from hubfs.fuse.backing import CACHED, REFUSED, Backings, Way
 
 
 class FakeKernel:
@@ -14,59 +21,82 @@ class FakeKernel:
 
     def __init__(self) -> None:
         self.registered: set[int] = set()
+        self.files: dict[int, int] = {}
         self.is_refusing = False
         self._next = 1
 
     def register(self, descriptor: int) -> int:
-        del descriptor
         if self.is_refusing:
             raise OSError(40, "Too many levels of symbolic links")
         self._next += 1
         self.registered.add(self._next)
+        self.files[self._next] = descriptor
         return self._next
 
     def withdraw(self, backing: int) -> None:
         self.registered.remove(backing)
 
 
-def test_a_complete_file_is_passed_through() -> None:
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+    """Descriptors of two blobs."""
+    root = tmp_path_factory.mktemp("blobs")
+    with (root / "one").open("wb") as one, (root / "two").open("wb") as two:
+        yield [one.fileno(), two.fileno()]
+
+
+def test_a_complete_file_is_passed_through(files: list[int]) -> None:
     kernel = FakeKernel()
-    assert Backings(kernel).open(1, 10, 3) in kernel.registered
+    assert Backings(kernel).open(1, 10, files[0]).backing in kernel.registered
 
 
-def test_a_file_opened_cold_stays_cached_until_its_last_cached_open_goes() -> None:
+def test_a_file_opened_cold_stays_cached_until_its_last_cached_open_goes(files: list[int]) -> None:
     backings = Backings(FakeKernel())
-    assert backings.open(1, 10, None) is None
-    assert backings.open(1, 11, 3) is None
+    assert backings.open(1, 10, None) == CACHED
+    assert backings.open(1, 11, files[0]) == CACHED
     backings.close(1, 10)
-    assert backings.open(1, 12, 3) is None
+    assert backings.open(1, 12, files[0]) == CACHED
     backings.close(1, 11)
     backings.close(1, 12)
-    assert backings.open(1, 13, 3) is not None
+    assert backings.open(1, 13, files[0]).backing
 
 
-def test_an_evicted_file_is_opened_on_the_backing_that_its_other_opens_have() -> None:
+def test_all_opens_of_a_file_share_a_backing_whatever_descriptor_they_come_by(
+    files: list[int],
+) -> None:
     backings = Backings(FakeKernel())
-    first = backings.open(1, 10, 3)
-    assert backings.open(1, 11, None) == first
+    first = backings.open(1, 10, files[0])
+    with os.fdopen(os.dup(files[0])) as other:
+        assert backings.open(1, 11, other.fileno()) == first
 
 
-def test_a_backing_is_withdrawn_with_its_last_open() -> None:
+@pytest.mark.parametrize("is_here_again", [False, True])
+def test_nobody_is_given_a_blob_that_was_set_aside_while_others_read_it(
+    files: list[int], is_here_again: bool
+) -> None:
+    backings = Backings(FakeKernel())
+    backings.open(1, 10, files[0])
+    assert backings.open(1, 11, files[1] if is_here_again else None) == REFUSED
+    backings.close(1, 10)
+    assert backings.open(1, 12, files[1]).backing
+
+
+def test_a_backing_is_withdrawn_with_its_last_open(files: list[int]) -> None:
     kernel = FakeKernel()
     backings = Backings(kernel)
-    backings.open(1, 10, 3)
-    backings.open(1, 11, 3)
+    backings.open(1, 10, files[0])
+    backings.open(1, 11, files[0])
     backings.close(1, 10)
     assert len(kernel.registered) == 1
     backings.close(1, 11)
     assert not kernel.registered
 
 
-def test_a_refusing_kernel_leaves_files_cached_and_says_why() -> None:
+def test_a_refusing_kernel_leaves_files_cached_and_says_why(files: list[int]) -> None:
     kernel = FakeKernel()
     kernel.is_refusing = True
     backings = Backings(kernel)
-    assert backings.open(1, 10, 3) is None
+    assert backings.open(1, 10, files[0]) == CACHED
     assert "overlayfs" in backings.refusal
 
 
@@ -77,15 +107,27 @@ class Opens(RuleBasedStateMachine):
         super().__init__()
         self.kernel = FakeKernel()
         self.backings = Backings(self.kernel)
-        self.open_now: dict[int, tuple[int, int | None]] = {}
+        self.open_now: dict[int, tuple[int, Way]] = {}
         self.next_handle = 1
+        self.undo = ExitStack()
+        self.files = [self._file(), self._file()]
 
-    @rule(node=st.integers(1, 3), descriptor=st.none() | st.just(3), refuses=st.booleans())
-    def open_file(self, node: int, descriptor: int | None, refuses: bool) -> None:
+    def _file(self) -> IO[bytes]:
+        return self.undo.enter_context(tempfile.TemporaryFile())
+
+    def teardown(self) -> None:
+        self.undo.close()
+
+    @rule(node=st.integers(1, 3), which=st.none() | st.integers(0, 1), refuses=st.booleans())
+    def open_file(self, node: int, which: int | None, refuses: bool) -> None:
         self.kernel.is_refusing = refuses
-        backing = self.backings.open(node, self.next_handle, descriptor)
-        self.open_now[self.next_handle] = (node, backing)
+        descriptor = None if which is None else self.files[which].fileno()
+        way = self.backings.open(node, self.next_handle, descriptor)
+        if not way.is_refused:
+            self.open_now[self.next_handle] = (node, way)
         self.next_handle += 1
+        if way.backing:
+            assert self.kernel.files[way.backing] == descriptor
 
     @rule(data=st.data())
     def close_file(self, data: st.DataObject) -> None:
@@ -97,11 +139,11 @@ class Opens(RuleBasedStateMachine):
     @invariant()
     def no_inode_is_open_in_two_ways(self) -> None:
         for node in (1, 2, 3):
-            assert len({backing for at, backing in self.open_now.values() if at == node}) <= 1
+            assert len({way for at, way in self.open_now.values() if at == node}) <= 1
 
     @invariant()
     def exactly_the_backings_in_use_are_registered(self) -> None:
-        in_use = {backing for _, backing in self.open_now.values() if backing is not None}
+        in_use = {way.backing for _, way in self.open_now.values() if way.backing}
         assert self.kernel.registered == in_use
 
 
