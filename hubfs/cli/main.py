@@ -17,6 +17,7 @@ _COMMANDS = {
     "register": "repos",
     "sync": "repos",
     "prefetch": "prefetching",
+    "verify": "verifying",
     "ls": "repos",
     "jobs": "jobs",
     "status": "jobs",

@@ -6,7 +6,14 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from hubfs.control import problems, routes_jobs, routes_models, routes_page, routes_system
+from hubfs.control import (
+    problems,
+    routes_jobs,
+    routes_models,
+    routes_page,
+    routes_system,
+    routes_verify,
+)
 from hubfs.control.engine import Control
 from hubfs.control.models import Problem
 
@@ -26,7 +33,7 @@ def app_of(control: Control) -> FastAPI:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
     )
-    for routes in (routes_jobs, routes_models, routes_system):
+    for routes in (routes_jobs, routes_models, routes_system, routes_verify):
         app.include_router(routes.routes_of(control))
     app.include_router(routes_page.routes())
     problems.install(app)

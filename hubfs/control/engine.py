@@ -15,12 +15,12 @@ from hubfs.control import models
 from hubfs.control.troubles import Troubles
 from hubfs.control.views import job_of, moment, standing_of, trouble_of
 from hubfs.control.webhooks import check_webhook
-from hubfs.errors import NoSuchEntry, RepoNotFound, UsageError
+from hubfs.errors import NoSuchEntry, UsageError
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fs.xattrs import state_of
 from hubfs.fuse.modes import Mode
 from hubfs.hub.api import HubApi
-from hubfs.jobs.files import Files, newest, repo_named
+from hubfs.jobs.files import Files, canonical, newest, repo_named
 from hubfs.jobs.queue import JobQueue, Wanted
 from hubfs.jobs.selection import Selection
 from hubfs.jobs.states import JobKind
@@ -62,6 +62,11 @@ class Control:
         self._started_at = time.time()
         self._usage = (0, 0)
         self._usage_at = float("-inf")
+
+    @property
+    def parts(self) -> Parts:
+        """What it speaks to, for routes whose wishes are not worth a method here."""
+        return self._parts
 
     # --- wishes ------------------------------------------------------------------------
 
@@ -182,7 +187,7 @@ class Control:
             RepoNotFound: it is not known here.
             NoSuchEntry: it is, but not at that revision.
         """
-        repo = self._canonical(repo_named(text))
+        repo = canonical(self._catalog, repo_named(text))
         known = self._model(repo, self._syncing())
         found = self._parts.syncer.find(repo, checked_revision(revision))
         if found is None and revision:
@@ -202,15 +207,6 @@ class Control:
         return models.ModelDetail(
             **known.model_dump(), revision=revision, listing=page, next=following
         )
-
-    def _canonical(self, repo: RepoId) -> RepoId:
-        if self._catalog.find_repo(repo) is not None:
-            return repo
-        other = self._catalog.find_alias(repo.kind, repo.name)
-        if other is None:
-            hint = f"make it known: hubfs register {repo}"
-            raise RepoNotFound(f"{repo} is not known here", hint=hint)
-        return RepoId(repo.kind, other)
 
     def _model(self, repo: RepoId, syncing: set[str]) -> models.Model:
         record = self._catalog.find_repo(repo) or RepoRecord(repo.name)

@@ -85,6 +85,16 @@ class DownloadRequest(DownloadItem):
         return [self, *self.also]
 
 
+class VerifyRequest(_Question):
+    """Look whether what is here is what it should be: of one repo, or without `repo` of all."""
+
+    repo: RepoName | None = None
+    revision: Revision = ""
+    repair: bool = Field(default=False, description="Fetch again at once what was lost.")
+    threads: int = Field(4, ge=1, le=64, description="How many blobs to look at at once.")
+    webhook: Webhook = ""
+
+
 class Progress(BaseModel):
     """How far a job is. `eta` is in seconds; null while nobody can tell."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hubfs.errors import Offline, RepoNotFound, TransientHubError, UsageError
+from hubfs.errors import NoSuchEntry, Offline, RepoNotFound, TransientHubError, UsageError
 from hubfs.jobs.selection import distinct
 from hubfs.model.content import Content, Source
 from hubfs.model.identifiers import RepoId, find_repo_id
@@ -59,6 +59,37 @@ async def newest(syncer: Syncer, repo: RepoId, revision: str) -> Synced:
         if isinstance(known, Renamed):
             raise
         return known
+
+
+def canonical(catalog: Catalog, repo: RepoId) -> RepoId:
+    """The name under which `repo` is known here.
+
+    Raises:
+        RepoNotFound: it is not.
+    """
+    if catalog.find_repo(repo) is not None:
+        return repo
+    other = catalog.find_alias(repo.kind, repo.name)
+    if other is None:
+        hint = f"make it known: hubfs register {repo}"
+        raise RepoNotFound(f"{repo} is not known here", hint=hint)
+    return RepoId(repo.kind, other)
+
+
+def known(catalog: Catalog, syncer: Syncer, repo: RepoId, revision: str) -> Synced:
+    """What is known here of `revision` of `repo`; nobody is asked.
+
+    Raises:
+        RepoNotFound: the repo is not known here.
+        NoSuchEntry: it is, but not at that revision.
+    """
+    repo = canonical(catalog, repo)
+    found = syncer.find(repo, revision)
+    if found is None:
+        which = f"{repo}@{revision}" if revision else str(repo)
+        hint = f"sync it: hubfs sync {which}"
+        raise NoSuchEntry(f"the files of {which} are not known here", hint=hint)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

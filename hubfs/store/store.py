@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubfs.errors import IndexCorrupt, StoreFull
-from hubfs.model.content import MIB, Content
+from hubfs.model.content import Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.catalog import Catalog
+from hubfs.store.checkup import Checkup
 from hubfs.store.eviction import Eviction
 from hubfs.store.files import make_private_directory, writing
 from hubfs.store.index import Index, Transaction, copy_index
@@ -24,12 +25,10 @@ from hubfs.store.leaving import Leaving
 from hubfs.store.ledger import Ledger, partial_name
 from hubfs.store.lock import CacheLock
 from hubfs.store.partials import Partials
+from hubfs.store.rehash import LARGEST_GIT_FILE
 from hubfs.store.upgrading import ensure_ledger
 
 log = logging.getLogger(__name__)
-
-# The Hub keeps plain git files below this size; larger ones are LFS and known by sha256 alone.
-_LARGEST_GIT_FILE = 16 * MIB
 
 # Set in the index once it knows every blob that was there before it.
 _KNOWS_BLOBS = b"knows-blobs"
@@ -64,7 +63,8 @@ class Store:
         """
         self.directory = directory
         with contextlib.ExitStack() as undo:
-            if self._is_read_only():
+            self.is_read_only = self._may_not_be_written()
+            if self.is_read_only:
                 self._index_path = undo.enter_context(_copied_index(directory / "index"))
                 was_left_behind = False
             else:
@@ -78,10 +78,14 @@ class Store:
             self.partials = Partials(self.index, directory / "partial", self.leaving)
             self.eviction = Eviction(self.index, self.blobs, self.partials, self.leaving)
             self.was_left_behind = was_left_behind
+            may_write = not self.is_read_only
+            self.checkup = Checkup(
+                self.index, self.blobs, self.leaving, directory, may_write=may_write
+            )
             self._make_consistent(was_left_behind=was_left_behind)
             self._undo = undo.pop_all()
 
-    def _is_read_only(self) -> bool:
+    def _may_not_be_written(self) -> bool:
         return self.directory.is_dir() and not os.access(self.directory, os.W_OK)
 
     def _own(self, undo: contextlib.ExitStack, mountpoint: str) -> bool:
@@ -129,7 +133,7 @@ class Store:
 
     def _contents_of(self, sha256: str, size: int) -> Iterator[tuple[str, Content]]:
         yield sha256, Content(size, sha256=sha256)
-        if size > _LARGEST_GIT_FILE:
+        if size > LARGEST_GIT_FILE:
             return
         try:
             yield sha256, Content(size, git_oid=_git_oid(self.blobs.path(sha256), size))

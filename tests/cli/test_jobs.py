@@ -56,8 +56,11 @@ class Shell:
         assert done.returncode == code, (done.returncode, output, errors)
         return output if code == 0 else output + errors
 
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.run(*arguments, "--json"))
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        done = self.begin(*arguments, "--json")
+        output, errors = done.communicate(timeout=PATIENCE)
+        assert done.returncode == code, (done.returncode, output, errors)
+        return json.loads(output)
 
     @contextmanager
     def daemon(self) -> Iterator[subprocess.Popen[str]]:
