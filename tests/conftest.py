@@ -74,11 +74,14 @@ class NothingStays:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._left: list[str] = []
-        # A run within a run watches over its own.
-        os.environ[RUN] = uuid.uuid4().hex
+        if not is_worker(config):  # those belong to the run that started them
+            # A run within a run watches over its own.
+            os.environ[RUN] = uuid.uuid4().hex
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if is_worker(self._config):
+            return
         self._left = [*_end_daemons(os.environ[RUN]), *_take_mounts_away(_scratch(self._config))]
         if self._left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -86,6 +89,11 @@ class NothingStays:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for each in self._left:
             terminalreporter.write_line(f"left behind by a test, and removed: {each}", red=True)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes that share the tests of a run."""
+    return hasattr(config, "workerinput")
 
 
 def _scratch(config: pytest.Config) -> Path:
