@@ -15,8 +15,14 @@ from hubfs.control.guards import TcpRules
 from hubfs.errors import UsageError
 from tests.control import rig
 from tests.localhub import LocalHub
+from tests.mount.waiting import PATIENCE
 
 JSON = {"content-type": "application/json"}
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask as a stranger does, with patience: the machine may be busy."""
+    return httpx.get(url, headers=headers, timeout=PATIENCE)
 
 
 def free_port() -> int:
@@ -38,18 +44,18 @@ def base(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 def test_the_token_opens_and_nothing_else(base: str) -> None:
     url = f"{base}/v1/hub/status"
-    assert httpx.get(url).status_code == 401
-    assert httpx.get(url, headers={"authorization": "Bearer wrong"}).status_code == 401
-    assert httpx.get(url, headers={"authorization": "Basic s3cret"}).status_code == 401
+    assert get(url).status_code == 401
+    assert get(url, headers={"authorization": "Bearer wrong"}).status_code == 401
+    assert get(url, headers={"authorization": "Basic s3cret"}).status_code == 401
     right = {"authorization": "Bearer s3cret"}
-    assert httpx.get(url, headers=right).status_code == 200
-    assert "s3cret" not in httpx.get(url, headers=right).text
-    assert httpx.get(f"{base}/healthz").status_code == 200
+    assert get(url, headers=right).status_code == 200
+    assert "s3cret" not in get(url, headers=right).text
+    assert get(f"{base}/healthz").status_code == 200
 
 
 def test_a_name_that_another_site_chose_is_turned_away(base: str) -> None:
     for host in ("evil.example", "evil.example:8711", "[", ""):
-        answer = httpx.get(f"{base}/healthz", headers={"host": host})
+        answer = get(f"{base}/healthz", headers={"host": host})
         assert answer.status_code in {400, 421}, host
 
 
@@ -65,11 +71,11 @@ def test_another_sites_page_changes_nothing(base: str) -> None:
         assert answer.status_code == 403
     own = right | {"origin": base, "sec-fetch-site": "same-origin"}
     assert httpx.post(f"{base}/v1/hub/jobs/1/retry", headers=own).status_code == 404
-    assert "access-control-allow-origin" not in httpx.get(f"{base}/healthz").headers
+    assert "access-control-allow-origin" not in get(f"{base}/healthz").headers
 
 
 def test_the_page_needs_nothing_from_elsewhere(base: str) -> None:
-    answer = httpx.get(f"{base}/")
+    answer = get(f"{base}/")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "http://" not in answer.text.replace("http://127.0.0.1", "")
     assert "https://" not in answer.text

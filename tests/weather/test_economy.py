@@ -130,7 +130,7 @@ SNIFFERS: dict[str, tuple[str, ...]] = {
     "head": ("head", "--bytes=100"),
     "tail": ("tail", "--bytes=100"),
     "cmp": ("cmp", "--bytes=1000", "/dev/null"),
-    "od": ("od", "--read-bytes=64", "--skip-bytes=500000000"),
+    "od": ("od", "--read-bytes=64", "--skip-bytes=150000000"),
     "file": ("file", "--brief", "--parameter=bytes=1048576"),  # as it was before version 5.44
 }
 
@@ -144,14 +144,14 @@ def sniffed(hub: LocalHub, path: Path, command: tuple[str, ...]) -> int:
     return hub.log.content_bytes(path.name) - before
 
 
-def create_sparse(hub: LocalHub, scratch: Path, count: int) -> list[str]:
-    """A repo of files of a gigabyte, of the kinds that model files are; return their names."""
+def create_sparse(hub: LocalHub, scratch: Path, count: int, size: int) -> list[str]:
+    """A repo of large files, of the kinds that model files are; return their names."""
     kinds = (("safetensors", b""), ("gguf", b"GGUF"), ("bin", b"PK"))
     files = {}
     for number in range(count):
         kind, head = kinds[number % len(kinds)]
         name = f"{number:02}.{kind}"
-        files[name] = write_sparse(scratch / name, GIB + number, head)
+        files[name] = write_sparse(scratch / name, size + number, head)
     hub.create_repo("acme/models", files)
     return list(files)
 
@@ -159,7 +159,7 @@ def create_sparse(hub: LocalHub, scratch: Path, count: int) -> list[str]:
 def test_a_look_at_a_cold_file_does_not_fetch_it(
     hub: LocalHub, mount: Mount, tmp_path: Path
 ) -> None:
-    names = create_sparse(hub, tmp_path, len(SNIFFERS))
+    names = create_sparse(hub, tmp_path, len(SNIFFERS), GIB // 4)
     mounted = mount()
     costs = {
         sniffer: sniffed(hub, mounted / "acme/models" / name, command)
@@ -172,7 +172,7 @@ def test_file_costs_little_more_than_it_reads_itself(
     hub: LocalHub, mount: Mount, tmp_path: Path
 ) -> None:
     """From version 5.44 on it takes 7 MiB of the beginning, and as much of the end."""
-    [name] = create_sparse(hub, tmp_path, 1)
+    [name] = create_sparse(hub, tmp_path, 1, GIB // 4)
     mounted = mount()
     assert sniffed(hub, mounted / "acme/models" / name, ("file", "--brief")) < (14 + 5) * MIB
 
@@ -182,7 +182,7 @@ def test_file_costs_little_more_than_it_reads_itself(
 def test_a_look_at_fifty_cold_files_does_not_fetch_them(
     hub: LocalHub, mount: Mount, tmp_path: Path
 ) -> None:
-    names = create_sparse(hub, tmp_path, 50)
+    names = create_sparse(hub, tmp_path, 50, GIB)
     mounted = mount()
     for command in SNIFFERS.values():
         costs = [sniffed(hub, mounted / "acme/models" / name, command) for name in names]
