@@ -114,8 +114,11 @@ class Settler:
         try:
             async with transfer.disk:
                 if not transfer.is_admitted:
-                    claim = self._claim_of(transfer)
+                    count, claim = transfer.unclaimed, _claim_of(transfer)
                     await trio.to_thread.run_sync(claim, limiter=self._limiter)
+                    # What arrived meanwhile counts towards the next. One that is cancelled before
+                    # its thread begins has claimed nothing: `claim_now` does it then.
+                    transfer.unclaimed = max(0, transfer.unclaimed - count)
         except StoreError as error:
             # The kernel tells of a lost page once, and then takes it for clean: what was written
             # since the last claim may not be on disk, and no later sync would say so.
@@ -126,16 +129,15 @@ class Settler:
             transfer.is_claiming = False
         self._advance(transfer)
 
-    def _claim_of(self, transfer: Transfer) -> Callable[[], None]:
-        # What arrives from here on is not part of it, and counts towards the next.
-        transfer.unclaimed = 0
-        return bind(transfer.partial.claim, transfer.plan.held.copy())
-
     def claim_now(self, transfer: Transfer) -> None:
         """The same, blocking: for the end, when no task runs any more."""
         if transfer.is_admitted or not transfer.unclaimed:
             return
         try:
-            self._claim_of(transfer)()
+            _claim_of(transfer)()
         except StoreError as error:
             log.warning("progress is not recorded: %s", error)
+
+
+def _claim_of(transfer: Transfer) -> Callable[[], None]:
+    return bind(transfer.partial.claim, transfer.plan.held.copy())

@@ -186,3 +186,18 @@ async def test_the_last_reader_to_leave_has_its_bytes_claimed(hub: LocalHub, cac
             held = rig.fetcher.cached_bytes(opened.content)
         await until(lambda: not rig.fetcher._open)
         assert rig.store.partials.held_bytes(opened.content) == held > 0
+
+
+async def test_a_claim_that_waits_for_its_turn_is_made_at_the_end(
+    hub: LocalHub, cache: Path
+) -> None:
+    async with running(hub, cache) as rig:
+        for number in range(2):  # what hashing or claiming of others may take
+            rig.fetcher._settler._limiter.acquire_on_behalf_of_nowait(number)
+        with rig.opened(REPO, "large.bin") as opened:
+            await rig.read(opened, 0, 1)
+            await rig.quiet()
+        await until(lambda: rig.transfers[0].is_claiming)
+        await trio.testing.wait_all_tasks_blocked()
+    async with running(hub, cache) as rig:
+        assert rig.fetcher.cached_bytes(listed(hub, REPO, "large.bin")[0]) >= 2 * MIB
