@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 LARGEST_ANSWER = 32 << 20
 LARGEST_REFUSAL = 64 << 10
 LONGEST_CHAIN = 5
+PROMPT = 10.0  # seconds in which a Hub that is well connects, and answers what is small
 USER_AGENT = "hubfs/0.1.0"
+_SILENCES = (httpx.TimeoutException, trio.TooSlowError)
 _SENT = {"user-agent": USER_AGENT, "accept-encoding": "gzip"}
 
 _Taken = TypeVar("_Taken")
@@ -64,6 +66,14 @@ class Answer(NamedTuple):
         return self.content
 
 
+class _Question(NamedTuple):
+    """What is asked, and the seconds for which whoever asks has patience."""
+
+    url: str
+    subject: str
+    patience: float
+
+
 class MetadataClient:
     """All requests for metadata to one endpoint; many at once."""
 
@@ -87,8 +97,6 @@ class MetadataClient:
         self._limits = limits
         self._breaker = breaker
         self._idle_timeout = idle_timeout
-        timeout = httpx.Timeout(idle_timeout, connect=min(10.0, idle_timeout))
-        self._timeouts = {"timeout": timeout.as_dict()}
         self._transport = None if offline else _transport(endpoint)
 
     async def close(self) -> None:
@@ -106,12 +114,13 @@ class MetadataClient:
         """
         if self._transport is None:
             raise Offline(f"{subject}: not known here, and hubfs is offline")
+        question = _Question(url, subject, patience)
         deadline = trio.current_time() + patience
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._attempt(self._transport, url, subject, patience)
+                return await self._attempt(self._transport, question)
             except TransientHubError as error:
                 wait = max(backoff(attempt), self._limits.wait(API, time.monotonic()))
                 if trio.current_time() + wait > deadline or self._is_hopeless(attempt, error):
@@ -124,9 +133,8 @@ class MetadataClient:
         tired = attempt >= 3 or self._breaker.is_open(time.monotonic())
         return tired and not isinstance(error, RateLimited)
 
-    async def _attempt(
-        self, transport: httpx.AsyncHTTPTransport, url: str, subject: str, patience: float
-    ) -> Answer:
+    async def _attempt(self, transport: httpx.AsyncHTTPTransport, question: _Question) -> Answer:
+        subject = question.subject
         wait = self._limits.wait(API, time.monotonic())
         if wait:
             raise RateLimited(f"{subject}: the Hub's rate limit is reached", retry_after=wait)
@@ -134,11 +142,12 @@ class MetadataClient:
             raise HubUnreachable(f"{subject}: {self._breaker.reason}")
         try:
             # A server that sends a byte now and then never meets the timeouts of single steps.
-            with trio.fail_after(max(patience, self._idle_timeout)):
-                answer = await self._ask(transport, url, subject)
+            with trio.fail_after(max(question.patience, self._idle_timeout)):
+                answer = await self._ask(transport, question)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, trio.TooSlowError) as error:
             reason = f"{urls.host_of(self._endpoint)} cannot be reached: {_reason(error)}"
-            self._breaker.note_failure(time.monotonic(), reason)
+            is_silence = isinstance(error, _SILENCES)
+            self._breaker.note_failure(time.monotonic(), reason, is_silence=is_silence)
             raise HubUnreachable(f"{subject}: {reason}") from error
         self._breaker.note_success()
         self._note_rate(answer)
@@ -146,21 +155,24 @@ class MetadataClient:
             raise answer.refusal
         return answer
 
-    async def _ask(self, transport: httpx.AsyncHTTPTransport, url: str, subject: str) -> Answer:
-        sent = await self._authorization(url)
-        answer = await self._follow(transport, url, sent, subject)
+    async def _ask(self, transport: httpx.AsyncHTTPTransport, question: _Question) -> Answer:
+        sent = await self._authorization(question.url)
+        answer = await self._follow(transport, question, sent)
         if answer.status == 401 and await _in_thread(self._credentials.has_other_than, sent):
-            answer = await self._follow(transport, url, await self._authorization(url), subject)
+            sent = await self._authorization(question.url)
+            answer = await self._follow(transport, question, sent)
         return answer
 
     async def _authorization(self, url: str) -> dict[str, str]:
         return await _in_thread(self._credentials.headers_for, url)
 
     async def _follow(
-        self, transport: httpx.AsyncHTTPTransport, url: str, sent: dict[str, str], subject: str
+        self, transport: httpx.AsyncHTTPTransport, question: _Question, sent: dict[str, str]
     ) -> Answer:
+        url, subject, patience = question
+        limits = {"timeout": self._timeout(patience).as_dict()}
         for _ in range(LONGEST_CHAIN):
-            request = httpx.Request("GET", url, headers=_SENT | sent, extensions=self._timeouts)
+            request = httpx.Request("GET", url, headers=_SENT | sent, extensions=limits)
             answer = await transport.handle_async_request(request)
             async with aclosing(answer):
                 answer.headers.encoding = "latin-1"
@@ -172,6 +184,11 @@ class MetadataClient:
                 raise ProtocolViolation(f"{subject}: redirected from https to http")
             url, sent = following, self._credentials.headers_for(following)
         raise ProtocolViolation(f"{subject}: redirected in circles")
+
+    def _timeout(self, patience: float) -> httpx.Timeout:
+        """How long to wait for a sign of life; not longer than whoever asks has patience."""
+        idle = self._idle_timeout
+        return httpx.Timeout(min(idle, max(patience, PROMPT)), connect=min(idle, PROMPT))
 
     def _note_rate(self, answer: Answer) -> None:
         now = time.monotonic()
@@ -233,6 +250,8 @@ async def _in_thread(work: Callable[[_Taken], _Made], taken: _Taken) -> _Made:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, _SILENCES):
+        return "it does not answer"
     if isinstance(error, httpx.RemoteProtocolError):
         return str(error).partition(":")[0]  # what follows quotes the answer
     # A failed handshake is wrapped in several errors without a word.

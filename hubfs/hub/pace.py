@@ -18,6 +18,7 @@ API, RESOLVERS = "api", "resolvers"  # the Hub's names of the buckets we draw fr
 BREAKER_THRESHOLD = 3
 BREAKER_LONGEST = 30.0
 SAME_TROUBLE = 0.25
+AFTER_SILENCE = 10.0
 PROBE = 10.0
 
 
@@ -57,6 +58,8 @@ class RateLimits:
 class Breaker:
     """Opens after several failures to reach the Hub in a row, so that nobody queues for a dead one.
 
+    A silence is as good as several: it is long, and it is paid for by who asked.
+
     While it is open, requests whose answer is not vital fail at once. When the
     time is up one request at a time may try; success closes it.
     """
@@ -70,15 +73,18 @@ class Breaker:
         """The Hub answered, be it with a refusal."""
         self.failures, self.reason = 0, ""
 
-    def note_failure(self, now: float, reason: str) -> None:
-        """The Hub could not be reached."""
+    def note_failure(self, now: float, reason: str, *, is_silence: bool = False) -> None:
+        """The Hub could not be reached, or said nothing: who asks that waits long for each."""
         self.reason = reason
-        if self.failures and now < self._counted_at + SAME_TROUBLE:
+        if is_silence and self.failures < BREAKER_THRESHOLD:
+            self.failures = BREAKER_THRESHOLD - 1
+        elif self.failures and now < self._counted_at + SAME_TROUBLE:
             return  # requests that were under way together fail together
         self._counted_at, self.failures = now, self.failures + 1
         over = self.failures - BREAKER_THRESHOLD
         if over >= 0:
-            self.retry_at = now + min(BREAKER_LONGEST, 2.0 ** min(over, 32))
+            pause = max(2.0 ** min(over, 32), AFTER_SILENCE if is_silence else 0.0)
+            self.retry_at = now + min(BREAKER_LONGEST, pause)
 
     def is_open(self, now: float) -> bool:
         """Whether a request would fail at once."""

@@ -208,6 +208,16 @@ async def test_a_server_that_dribbles_for_ever_is_given_up(talk: object) -> None
                 await client.get(f"{server.url}/x", "it", 0)
 
 
+async def test_a_silence_is_waited_out_once() -> None:
+    """Each of those who ask next would wait as long, perhaps in a path lookup."""
+    with ScriptedServer(silence) as server:
+        async with client_of(server.url, idle_timeout=SOON) as client:
+            for _ in range(5):
+                with pytest.raises(HubUnreachable, match="it does not answer"):
+                    await client.get(f"{server.url}/x", "it", 60)
+        assert server.connections == 1
+
+
 async def test_answers_that_only_inform_do_not_go_on_for_ever() -> None:
     def talk(server: ScriptedServer, line: Line) -> None:
         server.note(line.request())

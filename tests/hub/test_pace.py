@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hubfs.hub.answers import LONGEST_PAUSE, RateState
 from hubfs.hub.pace import (
+    AFTER_SILENCE,
     API,
     BREAKER_LONGEST,
     BREAKER_THRESHOLD,
@@ -123,6 +124,18 @@ def test_each_failure_more_keeps_it_open_longer() -> None:
         breaker, now = failed(times)
         waits.append(breaker.retry_at - now)
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@given(st.integers(0, BREAKER_THRESHOLD + 8))
+def test_one_silence_opens_it_at_once_and_for_longer(failures_before: int) -> None:
+    breaker, now = failed(failures_before)
+    breaker.note_failure(now + SAME_TROUBLE / 2, "silence", is_silence=True)
+    assert breaker.reason == "silence"
+    if failures_before < BREAKER_THRESHOLD:
+        assert breaker.is_open(now + AFTER_SILENCE)
+    breaker.note_failure(now + 1000, "silence", is_silence=True)
+    assert breaker.is_open(now + 1000 + AFTER_SILENCE - 0.1)
+    assert not breaker.is_open(now + 1000 + BREAKER_LONGEST)
 
 
 def test_any_answer_closes_it() -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
 import pytest
 
 from tests.localhub import LocalHub
 from tests.mount.conftest import Mount
 from tests.mount.looking import errno_of, is_there, names, sizes_below
+from tests.mount.silence import deaf, mute
 from tests.mount.waiting import wait_until
+
+Silence = Callable[[LocalHub], AbstractContextManager[object]]
 
 FILES = {"config.json": b"{}", "model.safetensors": b"w" * 5000}
 
@@ -51,6 +58,39 @@ def test_what_is_known_is_there_and_what_is_cached_is_read(mount: Mount, hub: Lo
     assert errno_of((root / "model.safetensors").read_bytes) == "EIO"
     assert (root / "model.safetensors").stat().st_size == 5000
     assert "acme/known" in mounted.log.split("read fails")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize("silence", [mute, deaf])
+def test_a_hub_that_says_nothing_holds_up_no_one_else(
+    mount: Mount, hub: LocalHub, silence: Silence
+) -> None:
+    """Whoever asks for what is known waits for nobody, even if another waits for the Hub."""
+    hub.create_repo("acme/known", FILES)
+    hub.create_repo("acme/unknown", FILES)
+    mounted = mount("--metadata-ttl", "0")
+    assert (mounted / "acme/known/config.json").read_bytes() == FILES["config.json"]
+    with ThreadPoolExecutor(1) as others:
+        with silence(hub):
+            mounted.remount()
+            waiting = others.submit((mounted / "acme/unknown").stat)
+            for _ in range(2):
+                found = sizes_below(mounted / "acme/known")
+                assert found == {name: len(data) for name, data in FILES.items()}
+            assert names(mounted / "acme") == {"known"}
+            assert (mounted / "acme/known/config.json").read_bytes() == FILES["config.json"]
+            assert not waiting.done()
+        waiting.result()
+
+
+def test_a_hub_that_says_nothing_is_waited_for_once(mount: Mount, hub: LocalHub) -> None:
+    """A Hub that says nothing fails who asks it after 10 s, and for a while all others at once."""
+    mounted = mount("--idle-timeout", "1")
+    with mute(hub) as connections:
+        for number in range(6):
+            assert errno_of((mounted / f"acme/unknown{number}").stat) == "EIO"
+            assert errno_of((mounted / f"datasets/org{number}").stat) == "EIO"
+        assert connections() == 1
+    assert "it does not answer" in mounted.log
 
 
 def test_a_hub_that_comes_back_is_used_again(mount: Mount, hub: LocalHub) -> None:
