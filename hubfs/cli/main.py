@@ -40,7 +40,7 @@ class _Group(click.Group):
         if name not in _COMMANDS:
             return super().get_command(ctx, name)
         found: click.Command = getattr(import_module(f"hubfs.cli.{_COMMANDS[name]}"), name)
-        return _with_paragraphs(found)
+        return with_paragraphs(found)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
         try:
@@ -50,11 +50,11 @@ class _Group(click.Group):
             ctx.exit(2 if isinstance(error, UsageError) else 1)
 
 
-def _with_paragraphs(command: click.Command) -> click.Command:
+def with_paragraphs(command: click.Command) -> click.Command:
     """Docstrings are raw, so click's mark for "leave these lines as they are" is two characters."""
     command.help = (command.help or "").replace(r"\b", "\b")
     for each in command.commands.values() if isinstance(command, click.Group) else ():
-        _with_paragraphs(each)
+        with_paragraphs(each)
     return command
 
 
@@ -81,4 +81,4 @@ def main() -> None:
     """
 
 
-_with_paragraphs(main)
+with_paragraphs(main)

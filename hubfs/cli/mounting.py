@@ -12,7 +12,7 @@ from hubfs.cli.serving import LOG_NAME, log_file_of, serve
 from hubfs.config import ControlSettings, Settings
 from hubfs.config.addresses import parse_address
 from hubfs.config.places import absolute
-from hubfs.config.resolving import settings_from
+from hubfs.config.resolving import Sources, settings_from
 from hubfs.daemon.registry import find_running, wait_for_exit
 from hubfs.errors import MountFailed, UsageError
 from hubfs.fuse import kernel, mountpoints
@@ -47,17 +47,29 @@ def mount(
     """
     given["log_level"] = given["log_level"] or ("info" if verbose else None)
     sources, mountpoint = given_sources(given), absolute(directory)
-    layer = sources.combined()
-    settings = checked(settings_from(layer, mountpoint))
     if foreground or ready_fd is not None:
+        layer = sources.combined()
+        checked(settings_from(layer, mountpoint))
         serve(sources, layer, mountpoint, Readiness(ready_fd), foreground=ready_fd is None)
         return
-    log_file = log_file_of(settings)
-    start(["mount", str(mountpoint), *sources.arguments()], log_file)
+    settings = launch(sources, mountpoint)
     click.echo(f"{settings.endpoint} is mounted at {settings.mountpoint}")
     click.echo(f"  cache  {settings.cache_dir}")
-    click.echo(f"  log    {log_file}")
+    click.echo(f"  log    {log_file_of(settings)}")
     click.echo(f"  stop   hubfs umount {settings.mountpoint}")
+
+
+def launch(sources: Sources, mountpoint: Path, *, fake: bool = False) -> Settings:
+    """Start the daemon that `sources` describe, or, if `fake`, only see that it could be right.
+
+    Raises:
+        UsageError: it could not.
+        HubfsError: it ended before it was ready.
+    """
+    settings = checked(settings_from(sources.combined(), mountpoint))
+    if not fake:
+        start(["mount", str(mountpoint), *sources.arguments()], log_file_of(settings))
+    return settings
 
 
 def checked(settings: Settings) -> Settings:
