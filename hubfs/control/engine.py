@@ -33,7 +33,7 @@ from hubfs.store.store import Store
 from hubfs.sync.syncer import Synced, Syncer
 
 USAGE_FOR = 10.0  # seconds for which a count of all blobs is good enough
-MOST_COUNTED = 5000  # files of a repo of which a list of repos says how much is here
+MOST_COUNTED = 100_000  # files of a repo of which a list of repos says how much is here
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +194,14 @@ class Control:
             hint = f"sync it: hubfs sync {repo}@{revision}"
             raise NoSuchEntry(f"{repo} is not known at {revision}", hint=hint)
         page: list[models.File] = []
-        following = None
-        for at, (path, entry) in enumerate(self._entries(found)):
+        following, last = None, after
+        for path, entry in self._entries(found, after + 1):
             if len(page) == limit:
-                following = at
+                following = last
                 break
-            if at >= after:
-                page.append(self._file(path, entry))
-            if not at % 256:
+            page.append(self._file(path, entry))
+            last = entry.ordinal
+            if not len(page) % 64:
                 await trio.lowlevel.checkpoint()
         known.commit = found.ref.commit if found else None
         return models.ModelDetail(
@@ -231,9 +231,10 @@ class Control:
         syncs = (job for job in self.jobs.live() if job.kind == JobKind.SYNC)
         return {job.arguments.get("repo", "") for job in syncs}
 
-    def _entries(self, found: Synced | None) -> Iterator[tuple[str, Entry]]:
-        for listing in self._catalog.listings(found.snapshot) if found else ():
-            for entry in listing:
+    def _entries(self, found: Synced | None, first: int) -> Iterator[tuple[str, Entry]]:
+        for listing in self._catalog.listings(found.snapshot, first) if found else ():
+            for position in range(max(0, first - listing.first), len(listing)):
+                entry = listing.entry(position)
                 if not entry.is_directory:
                     yield listing.path_of(entry), entry
 
@@ -255,12 +256,10 @@ class Control:
 
     async def _cached_of(self, repo: RepoId) -> int:
         found = self._parts.syncer.find(repo, "")
-        total = 0
-        for at, (_, entry) in enumerate(self._entries(found)):
-            total += self._parts.fetcher.cached_bytes(entry.content)
-            if not at % 256:
-                await trio.lowlevel.checkpoint()
-        return total
+        if found is None:
+            return 0
+        held, listings = self._parts.store.holdings.held, self._catalog.listings(found.snapshot)
+        return await trio.to_thread.run_sync(held, found.snapshot, listings)
 
     # --- the whole ---------------------------------------------------------------------
 
@@ -280,13 +279,10 @@ class Control:
             offline=settings.offline,
             hub="offline" if settings.offline else breaker.reason or "reachable",
             cache=await self.cache(),
-            repos=await trio.to_thread.run_sync(self._count_repos),
+            repos=await trio.to_thread.run_sync(self._catalog.count_repos),
             jobs={"running": len(self.jobs.running()), "pending": self.jobs.count_waiting()},
             troubles=[trouble_of(each) for each in self._parts.troubles.recent()],
         )
-
-    def _count_repos(self) -> int:
-        return sum(len(self._catalog.names(kind, 1 << 30)) for kind in RepoKind)
 
     async def cache(self) -> models.Cache:
         """How full the cache is. The count of blobs may be some seconds old."""

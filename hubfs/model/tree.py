@@ -27,6 +27,7 @@ _HEADER = struct.Struct("<III")
 # Of a listing that is a part: where the directory begins and ends.
 _WHOLE = struct.Struct("<II")
 _IS_PART = 1 << 31
+_CONTENT = struct.Struct(f"<?Q20s32s{_ROW.size - 61}x")
 _STAT = struct.Struct(f"<?Q{_ROW.size - 9}x")
 _FILE, _DIRECTORY = False, True
 _NO_DIGEST = bytes(32)
@@ -125,6 +126,12 @@ class Listing:
             self.names[start:], ordinals, rows, strict=True
         ):
             yield name, ordinal, is_directory, size
+
+    def contents(self) -> Iterator[tuple[int, bytes]]:
+        """(size, digest) of each file: a sha256 of 32 bytes, or a git oid of 20."""
+        for is_directory, size, oid, sha256 in _CONTENT.iter_unpack(self._rows):
+            if not is_directory:
+                yield size, oid if sha256 == _NO_DIGEST else sha256
 
     def find(self, name: bytes) -> Entry | None:
         """The entry called `name`, if it is in this listing."""

@@ -142,6 +142,17 @@ class Catalog:
                 is_there = cursor.next()
         return found
 
+    def count_repos(self) -> int:
+        """How many repos of all kinds are known."""
+        prefix, count = self._scope.encode() + b":", 0
+        with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
+            if cursor.set_range(prefix):
+                for key in cursor.iternext(values=False):
+                    if not key.startswith(prefix):
+                        break
+                    count += 1
+        return count
+
     def note_refusal(self, repo: RepoId, record: RefusalRecord | None) -> None:
         """Remember why the last sync of `repo` failed; None: it did not."""
         key = self._key(repo.kind, repo.name)
@@ -160,9 +171,11 @@ class Catalog:
         """Why the last sync of `repo` failed, if it did."""
         return self._find("refusals", self._key(repo.kind, repo.name), RefusalRecord)
 
-    def listings(self, snapshot: SnapshotRecord) -> Iterator[Listing]:
-        """All listings of a snapshot, parents first; read as they are asked for."""
-        first = 1  # the number of a tree's first entry; each listing begins where another ends
+    def listings(self, snapshot: SnapshotRecord, first: int = 1) -> Iterator[Listing]:
+        """The listings of a snapshot, parents first, from the one that has ordinal `first` on.
+
+        They are read as they are asked for; each begins where another ends.
+        """
         while (listing := self.find_listing(snapshot.number, first)) is not None:
             yield listing
             first = listing.first + max(1, len(listing))

@@ -109,6 +109,11 @@ class Index:
         """The handle of one of `TABLES`."""
         return self._tables[name]
 
+    def version(self) -> int:
+        """Another number after each write, and the same until then."""
+        with self._gate.shared(), _translated(self._path):
+            return int(self._environment.info()["last_txnid"])
+
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """A consistent view. Keep it short: pages it sees cannot be reused meanwhile.

@@ -20,6 +20,7 @@ from hubfs.store.catalog import Catalog
 from hubfs.store.checkup import Checkup
 from hubfs.store.eviction import Eviction
 from hubfs.store.files import make_private_directory, writing
+from hubfs.store.holdings import Holdings
 from hubfs.store.index import Index, Transaction, copy_index
 from hubfs.store.leaving import Leaving
 from hubfs.store.ledger import Ledger, partial_name
@@ -76,6 +77,7 @@ class Store:
             self.ledger = Ledger(self.index)
             self.blobs = Blobs(self.index, directory / "blobs/sha256", self.leaving)
             self.partials = Partials(self.index, directory / "partial", self.leaving)
+            self.holdings = Holdings(self.index)
             self.eviction = Eviction(self.index, self.blobs, self.partials, self.leaving)
             self.was_left_behind = was_left_behind
             may_write = not self.is_read_only
