@@ -148,6 +148,7 @@ def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:
         ("disk", f"{size_text(cache['disk_available'])} of {size_text(cache['disk_total'])} free"),
         ("repos", str(found["repos"])),
         ("jobs", f"{found['jobs']['running']} running, {found['jobs']['pending']} waiting"),
+        ("scrub", _scrub_text(found["scrub"])),
     ):
         click.echo(f"{name:<8}{text}")
     for job in live:
@@ -158,3 +159,12 @@ def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:
 
 def _mode_text(mode: Json | None) -> str:
     return f"{mode['way']}: {mode['reason']}" if mode else "none"
+
+
+def _scrub_text(scrub: Json) -> str:
+    text = str(scrub["state"])
+    if scrub["state"] == "running":
+        text += f", {size_text(scrub['size'])} of {size_text(scrub['size_total'])}"
+    if scrub["flaws"]:
+        text += f", {scrub['flaws']} flaws found"
+    return text + (f"; last ended {scrub['ended_at'][:10]}" if scrub["ended_at"] else "")

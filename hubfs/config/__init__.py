@@ -20,6 +20,7 @@ from hubfs.config.kinds import (
     FLAG,
     GROUP,
     LISTENING,
+    PACE,
     SIZE,
     TEXT,
     UMASK,
@@ -191,7 +192,7 @@ class ControlSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """How much of the disk the cache may take. Ages in seconds.
+    """How much of the disk the cache may take, and how it is looked after. Ages in seconds.
 
     Nobody is served by a disk that is full to its last byte: other programs fail
     on it. A tiny disk is of use all the same.
@@ -223,6 +224,15 @@ class CacheSettings:
             30 * 86400.0,
             "Seconds after which a file that is here in part, and that nobody used, is deleted.",
             shown_default="30 days",
+            is_reloaded=True,
+        )
+    )
+    scrub: int | None = declared(
+        Setting(
+            PACE,
+            None,
+            "Bytes per second, such as 20M, at which complete files are hashed again behind "
+            "everything else, once a month; auto: as slowly as a month allows.",
             is_reloaded=True,
         )
     )

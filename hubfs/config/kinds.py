@@ -85,6 +85,19 @@ def _parse_bytes(part: str, whole: str) -> int:
         raise UsageError(f"{whole!r} is not an amount such as 500G, 80% or none") from None
 
 
+def _parse_pace(text: str) -> int | None:
+    """A rate, which is 0 for `off`; None for `auto`."""
+    words: dict[str, int | None] = {"auto": None, "off": 0}
+    try:
+        return words[text] if text in words else parse_size(text)
+    except UsageError:
+        raise UsageError(f"{text!r} is not a rate such as 20M, auto or off") from None
+
+
+def _text_of_pace(pace: int | None) -> str:
+    return {None: "auto", 0: "off"}.get(pace, str(pace))
+
+
 def amount_text(amount: Amount) -> str:
     """The inverse of `parse_amount`."""
     parts = [] if amount.size is None else [str(amount.size)]
@@ -196,6 +209,7 @@ def choice(kind: type[E]) -> Kind[E]:
 
 
 SIZE: Final = Kind("SIZE", parse_size)
+PACE: Final = Kind[int | None]("RATE|auto|off", _parse_pace, _text_of_pace)
 AMOUNT: Final = Kind("SIZE|PERCENT", parse_amount, amount_text)
 FLAG: Final = Kind("", _parse_flag, lambda value: str(value).lower())
 TEXT: Final = Kind("TEXT", str)

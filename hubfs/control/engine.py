@@ -13,7 +13,7 @@ import trio
 from hubfs.config import Settings
 from hubfs.control import models
 from hubfs.control.troubles import Troubles
-from hubfs.control.views import job_of, moment, standing_of, trouble_of
+from hubfs.control.views import job_of, moment, scrub_of, standing_of, trouble_of
 from hubfs.control.webhooks import check_webhook
 from hubfs.errors import NoSuchEntry, UsageError
 from hubfs.fetch.fetcher import Fetcher
@@ -22,6 +22,7 @@ from hubfs.fuse.modes import Mode
 from hubfs.hub.api import HubApi
 from hubfs.jobs.files import Files, canonical, newest, repo_named
 from hubfs.jobs.queue import JobQueue, Wanted
+from hubfs.jobs.scrubbing import Scrubber
 from hubfs.jobs.selection import Selection
 from hubfs.jobs.states import JobKind
 from hubfs.model.classification import classify
@@ -48,6 +49,7 @@ class Parts:
     syncer: Syncer
     fetcher: Fetcher
     jobs: JobQueue
+    scrubber: Scrubber
     troubles: Troubles
     mode: Callable[[], Mode | None]
 
@@ -281,6 +283,7 @@ class Control:
             cache=await self.cache(),
             repos=await trio.to_thread.run_sync(self._catalog.count_repos),
             jobs={"running": len(self.jobs.running()), "pending": self.jobs.count_waiting()},
+            scrub=scrub_of(self._parts.scrubber),
             troubles=[trouble_of(each) for each in self._parts.troubles.recent()],
         )
 

@@ -36,6 +36,7 @@ async def status_text(control: Control) -> bytes:
         f"reads  {mode.way}: {mode.reason}" if mode else "reads  none: not mounted",
         f"repos  {status.repos}",
         f"jobs   {status.jobs['running']} running, {status.jobs['pending']} waiting",
+        f"scrub  {status.scrub.state}, {status.scrub.flaws} flaws found",
     ]
     for record in control.jobs.running():
         job = control.job(record)

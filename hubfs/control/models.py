@@ -291,6 +291,18 @@ class Mode(BaseModel):
     reason: str
 
 
+class Scrub(BaseModel):
+    """The pass over all complete files that is under way, or was the last; and when one ended."""
+
+    state: Literal["running", "resting", "off"]
+    files: int
+    size: int
+    size_total: int
+    flaws: int
+    began_at: datetime | None
+    ended_at: datetime | None
+
+
 class Status(BaseModel):
     """The daemon at a glance."""
 
@@ -305,6 +317,7 @@ class Status(BaseModel):
     cache: Cache
     repos: int
     jobs: dict[str, int] = Field(description="How many jobs run and wait.")
+    scrub: Scrub
     troubles: list[Trouble]
 
 

@@ -6,8 +6,9 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from hubfs.control.models import Job, Line, Progress, Standing, Trouble
+from hubfs.control.models import Job, Line, Progress, Scrub, Standing, Trouble
 from hubfs.jobs.run import Pace
+from hubfs.jobs.scrubbing import Scrubber
 from hubfs.jobs.states import JobKind, JobState
 from hubfs.store.records import JobRecord, LogLine, RefRecord, RefusalRecord
 
@@ -53,6 +54,20 @@ def trouble_of(record: logging.LogRecord) -> Trouble:
     """A record of the daemon's log as the API shows it."""
     at = datetime.fromtimestamp(record.created, UTC)
     return Trouble(at=at, level=record.levelname.lower(), text=record.getMessage())
+
+
+def scrub_of(scrubber: Scrubber) -> Scrub:
+    """How far the scrub is."""
+    record = scrubber.record
+    return Scrub(
+        state="running" if scrubber.is_running else "resting" if scrubber.is_on else "off",
+        files=record.files,
+        size=record.size,
+        size_total=scrubber.everything.size,
+        flaws=record.flaws,
+        began_at=moment(record.began_at),
+        ended_at=moment(record.ended_at),
+    )
 
 
 def line_of(line: LogLine) -> Line:

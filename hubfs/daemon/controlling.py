@@ -96,6 +96,7 @@ class Controlling:
             syncer=engine.syncer,
             fetcher=engine.fetcher,
             jobs=engine.jobs,
+            scrubber=engine.scrubber,
             troubles=self._troubles,
             mode=self._mode,
         )

@@ -77,6 +77,7 @@ async def _serve(served: Served, reloading: Reloading, on_ready: Callable[[], No
     async with services(served.engine) as nursery:
         await nursery.start(served.control.run)
         await nursery.start(reloading.run, served.engine.take, served.notifier)
+        await nursery.start(served.engine.scrubber.run)
         nursery.start_soon(_stop_on_signal, served)
         nursery.start_soon(_serve_mount, served, on_ready, nursery.cancel_scope)
 

@@ -23,6 +23,7 @@ from hubfs.hub.content import ContentClient
 from hubfs.hub.credentials import Credentials
 from hubfs.jobs.queue import JobQueue
 from hubfs.jobs.runners import runners_of
+from hubfs.jobs.scrubbing import Scrubber
 from hubfs.store.catalog import Catalog
 from hubfs.store.journal import Journal
 from hubfs.store.store import Store
@@ -44,6 +45,7 @@ class Engine:
     catalog: Catalog
     jobs: JobQueue
     credentials: Credentials
+    scrubber: Scrubber
     ageing: tuple[Syncer, Namespace, HubCache]
     """Those for whom what is known of a branch gets old."""
 
@@ -51,6 +53,7 @@ class Engine:
         """Go on with those of `settings` that a running engine can take."""
         self.fetcher.reconfigure(settings.fetch)
         self.evictor.reconfigure(settings.cache)
+        self.scrubber.reconfigure(settings.cache.scrub)
         self.credentials.use_file(settings.token_file)
         for each in self.ageing:
             each.ttl = settings.metadata_ttl
@@ -107,6 +110,7 @@ def built(settings: Settings) -> Iterator[Engine]:
             catalog,
             jobs,
             credentials,
+            Scrubber(store, fetcher, settings.cache.scrub),
             ageing=(syncer, namespace, hub_cache),
         )
         jobs.close()

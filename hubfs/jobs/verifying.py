@@ -46,7 +46,9 @@ class Verifying:
         """
         only = await trio.to_thread.run_sync(self._chosen, run)
         findings = Findings(run, str(self._store.checkup.mending.bad))
-        looker = Looker(self._store.checkup, self._fetcher, run.arguments["threads"])
+        limiter = trio.CapacityLimiter(run.arguments["threads"])
+        in_thread = bind(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=limiter)
+        looker = Looker(self._store.checkup, self._fetcher, in_thread)
         sweep = Sweep(run, self._store, looker, findings, only)
         await sweep.go()
         if only is None:
@@ -150,8 +152,9 @@ class Sweep:
                 tally.size_total + case.size,
             )
 
-        def pace(count: int) -> None:
+        def pace(count: int) -> float:
             self._hashed[case.sha256] += count
+            return 0.0
 
         self._hashed[case.sha256] = 0
         try:

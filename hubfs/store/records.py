@@ -95,6 +95,21 @@ class RefusalRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrubRecord:
+    """A pass over all blobs: up to which hash it is (empty: it has ended), and what it has found.
+
+    `ended_at` is the end of the last pass that came to one.
+    """
+
+    after: str = ""
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    files: int = 0
+    size: int = 0
+    flaws: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     """A job, as it is kept. Sizes in bytes, times in seconds since the epoch, 0 for never.
 

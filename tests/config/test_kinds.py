@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.config.amounts import Amount
-from hubfs.config.kinds import amount_text, parse_amount, parse_size
+from hubfs.config.kinds import PACE, amount_text, parse_amount, parse_size
 from hubfs.errors import UsageError
 
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -69,3 +69,14 @@ def test_of_two_bounds_the_smaller_one_counts() -> None:
     assert Amount(100, 0.5).of(150) == 75
     assert Amount(100, 0.5).of(1000) == 100
     assert Amount().of(1000) is None
+
+
+@pytest.mark.parametrize(("text", "pace"), [("auto", None), ("off", 0), ("0", 0), ("2M", 2 << 20)])
+def test_a_pace_is_a_rate_or_a_word(text: str, pace: int | None) -> None:
+    assert PACE.parse(text) == pace
+    assert PACE.parse(PACE.text(pace)) == pace
+
+
+def test_what_is_no_pace_is_refused_with_an_example() -> None:
+    with pytest.raises(UsageError, match="such as 20M, auto or off"):
+        PACE.parse("slowly")

@@ -105,3 +105,21 @@ def test_who_has_a_bad_blob_open_is_served_right_or_keeps_it_alone(
             assert sha256(mounted / PATH) == sha256(DATA)
     wait_until(lambda: not errno_of((mounted / PATH).read_bytes))
     assert sha256(mounted / PATH) == sha256(DATA)
+
+
+def test_a_bad_blob_is_found_without_being_asked_for(mount: Mount, hub: LocalHub) -> None:
+    """A daemon looks by itself, slowly unless told otherwise.
+
+    Behind everything else the daemon hashes complete files again, once a month (`--scrub`).
+    """
+    hub.create_repo(REPO, {"model.bin": DATA})
+    mounted = mount("--scrub", "off")
+    assert sha256(mounted / PATH) == sha256(DATA)
+    wait_until(lambda: len(mounted.blobs) == 1)
+    flip(mounted.blobs[0])
+    mounted.remount("--scrub", "500M")
+    wait_until(lambda: "last ended" in mounted.hubfs("status", "--cache-dir", mounted.cache).stdout)
+    assert mounted.blobs == []
+    assert mounted.log.count("set aside") == 1
+    assert "1 flaws found" in (mounted / ".hubfs/status").read_text()
+    assert sha256(mounted / PATH) == sha256(DATA)
