@@ -78,6 +78,10 @@ class CircularPages(ProtocolViolation):
     """A listing's pages come again: whoever answers does not turn them."""
 
 
+class TreeTooLarge(HubError):
+    """A commit lists more than a machine can be expected to hold."""
+
+
 class Offline(HubError):
     """A request would be needed, and hubfs was told to make none."""
 

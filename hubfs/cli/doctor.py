@@ -16,6 +16,7 @@ from hubfs.config.places import absolute
 from hubfs.daemon.diagnosis.apart import carried_out
 from hubfs.daemon.diagnosis.checks import Checks
 from hubfs.daemon.diagnosis.verdicts import Level, Verdict
+from hubfs.model.text import shown
 
 _COLOURS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
 
@@ -64,15 +65,10 @@ def _verdicts(settings: Settings) -> Iterator[Verdict]:
 def _told(verdict: Verdict) -> Verdict:
     """Print a verdict as soon as it is there, and pass it on."""
     mark = click.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level])
-    click.echo(f"{mark} {verdict.check:<13} {_clean(verdict.finding)}")
+    click.echo(f"{mark} {verdict.check:<13} {shown(verdict.finding)}")
     if verdict.advice:
-        click.echo(f"{'':<22} {_clean(verdict.advice)}")
+        click.echo(f"{'':<22} {shown(verdict.advice)}")
     return verdict
-
-
-def _clean(text: str) -> str:
-    """Names of mounts and words of servers may hold what a terminal would obey."""
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _plural(count: int, word: str) -> str:

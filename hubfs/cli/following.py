@@ -10,6 +10,7 @@ import click
 from hubfs.cli.reaching import Reached
 from hubfs.cli.showing import display, subject_of
 from hubfs.control.client import Client, Json, has_ended
+from hubfs.model.text import shown
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
@@ -61,7 +62,7 @@ def conclude(jobs: Sequence[Json]) -> None:
             reason = job["error"] or job["state"]
             click.secho(f"hubfs: {job['kind']} of {subject_of(job)}: {reason}", fg="red", err=True)
             for name, reason in job["failures"].items():
-                click.echo(f"  {name}: {reason}", err=True)
+                click.echo(f"  {shown(name)}: {reason}", err=True)
             if job["failed"] > len(job["failures"]):
                 click.echo(f"  and {job['failed'] - len(job['failures'])} more", err=True)
             if job["hint"]:

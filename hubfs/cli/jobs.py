@@ -12,6 +12,7 @@ from hubfs.cli.showing import progress_text, show_json, show_table, subject_of
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import UsageError
+from hubfs.model.text import shown
 from hubfs.model.units import size_text
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -100,7 +101,7 @@ def _show(job: Json, *, as_json: bool) -> None:
         [(str(job["id"]), job["kind"], job["state"], subject_of(job), progress_text(job))],
     )
     for name, reason in job["failures"].items():
-        click.secho(f"  {name}: {reason}", fg="red")
+        click.secho(f"  {shown(name)}: {reason}", fg="red")
     for line in job["logs"]:
         click.echo(f"  {line['at'][:19].replace('T', ' ')}  {line['level']:<7} {line['text']}")
 

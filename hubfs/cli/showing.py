@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from hubfs.control.client import Json, has_ended
+from hubfs.model.text import shown
 from hubfs.model.units import size_text
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def show_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print columns as wide as they must be; right-aligned where the header ends in a space."""
-    lines = [[name.strip() for name in header], *map(list, rows)]
+    lines = [[name.strip() for name in header], *([shown(cell) for cell in row] for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(header))]
     for line in lines:
         cells = [

@@ -165,7 +165,10 @@ class Namespace:
     def _find_alias(self, kind: RepoKind, name: str) -> Attributes | None:
         node = Node("alias", kind.value, name)
         number = self._catalog.find_number(node)
-        return None if number is None else self.link_attributes(number, node)
+        # A repo that got its old name back is no alias any more, though the number is there.
+        if number is None or self._catalog.find_alias(kind, name) is None:
+            return None
+        return self.link_attributes(number, node)
 
     def link_attributes(self, number: int, node: Node) -> Attributes:
         """A symlink to the canonical spelling."""

@@ -23,6 +23,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.LocationExpired: errno.EIO,
     errors.ProtocolViolation: errno.EIO,
     errors.CircularPages: errno.EIO,
+    errors.TreeTooLarge: errno.EIO,
     errors.Offline: errno.EIO,
     errors.StoreError: errno.EIO,
     errors.CacheInUse: errno.EIO,

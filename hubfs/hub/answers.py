@@ -25,7 +25,7 @@ from hubfs.errors import (
     RepoNotFound,
     RevisionNotFound,
 )
-from hubfs.model.identifiers import is_commit, is_repo_name, is_revision
+from hubfs.model.identifiers import RepoKind, is_commit, is_repo_name, is_revision
 from hubfs.model.tree import TreeFile
 
 LONGEST_PAUSE = 600.0  # the Hub's windows last 300 s: who asks for more is not believed
@@ -162,7 +162,7 @@ def repo_info(body: object, subject: str) -> RepoInfo:
     """
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
     name, commit = fields.get("id"), fields.get("sha")
-    if not isinstance(name, str) or not is_repo_name(name):
+    if not isinstance(name, str) or not is_repo_name(name) or _begins_like_a_kind(name):
         raise ProtocolViolation(f"{subject}: the answer names no repo")
     if not isinstance(commit, str) or not is_commit(commit):
         raise ProtocolViolation(f"{subject}: the answer names no commit")
@@ -174,6 +174,11 @@ def repo_info(body: object, subject: str) -> RepoInfo:
         gated=bool(fields.get("gated")),
         disabled=bool(fields.get("disabled")),
     )
+
+
+def _begins_like_a_kind(name: str) -> bool:
+    """Whether a name would lead into another kind's part of the tree; the Hub gives none such."""
+    return "/" in name and name.partition("/")[0] in {kind.value for kind in RepoKind}
 
 
 def tree_files(body: object, subject: str) -> list[TreeFile]:

@@ -8,7 +8,9 @@ ASCII are escaped everywhere.
 from __future__ import annotations
 
 import calendar
+import ipaddress
 import re
+import socket
 import time
 from urllib.parse import SplitResult, parse_qs, quote, urljoin, urlsplit, urlunsplit
 
@@ -49,6 +51,8 @@ def following(url: str, location: str) -> str:
 
     `location` is the header's value with each byte as one character (latin-1).
     The result is spelt so that no two parsers can read different hosts in it.
+    Link-local addresses are refused: clouds keep machines' credentials there,
+    and give them to whoever asks.
 
     Raises:
         ProtocolViolation: it is not a clean address of http or https.
@@ -57,6 +61,7 @@ def following(url: str, location: str) -> str:
         escaped = quote(location.encode("latin-1"), safe=_KEPT)
         parts = urlsplit(urljoin(url, escaped))
         is_clean = has_place(parts) and parts.netloc.lower() == _place(parts)
+        is_clean &= not _is_link_local(parts.hostname or "")
     except ValueError:
         is_clean = False
     if not is_clean or _CONTROLS.search(location):
@@ -68,6 +73,18 @@ def following(url: str, location: str) -> str:
 def is_downgrade(url: str, following_url: str) -> bool:
     """Whether a redirect gives up TLS."""
     return urlsplit(url).scheme == "https" and urlsplit(following_url).scheme != "https"
+
+
+def _is_link_local(host: str) -> bool:
+    """Whether a host is a link-local address, in any spelling that the system reads as one."""
+    if ":" in host:
+        address = ipaddress.IPv6Address(host)
+        return (address.ipv4_mapped or address).is_link_local
+    try:
+        # Also 2852039166, 0xa9fea9fe and 169.254.43518, as getaddrinfo does.
+        return ipaddress.IPv4Address(socket.inet_aton(host.removesuffix("."))).is_link_local
+    except OSError:
+        return False
 
 
 def _place(parts: SplitResult) -> str:

@@ -12,6 +12,7 @@ from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.run import Run
 from hubfs.jobs.states import may_pass
 from hubfs.model.content import MIB, Content, Source
+from hubfs.model.text import shown
 
 AT_ONCE = 8
 WORTH_A_LINE = 8 * MIB
@@ -77,7 +78,7 @@ class Transport:
     def _note_failure(self, source: Source, error: HubfsError) -> None:
         self._may_pass |= may_pass(error)
         self._run.tally.note_failure(source.path, str(error))
-        self._run.log(f"{source.path}: {error}", "error")
+        self._run.log(f"{shown(source.path)}: {error}", "error")
 
     async def _bring_one(self, content: Content, source: Source) -> None:
         before = self._fetcher.cached_bytes(content)
@@ -91,4 +92,4 @@ class Transport:
             del self._under_way[content.key]
         self._run.tally.note_file(content.size, content.size - before)
         if content.size >= WORTH_A_LINE and before < content.size:
-            self._run.log(f"{source.path} is here and verified, {content.size} bytes")
+            self._run.log(f"{shown(source.path)} is here and verified, {content.size} bytes")

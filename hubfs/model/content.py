@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hubfs.model.text import shown
+
 MIB: Final = 1 << 20
 
 
@@ -54,4 +56,4 @@ class Source:
     path: str
 
     def __str__(self) -> str:
-        return f"{self.repo_path}@{self.commit[:12]}/{self.path}"
+        return f"{self.repo_path}@{self.commit[:12]}/{shown(self.path)}"

@@ -20,6 +20,7 @@ from hubfs.model.content import Content
 MAX_NAME_BYTES = 255
 MOST_ENTRIES = 2048  # of one listing: reading it takes less than a millisecond
 MAX_PATH_BYTES = 4095  # PATH_MAX without its NUL: no program can name what is deeper
+MAX_WEIGHT = 1 << 30  # three million files in directories as they usually are
 
 # is_directory, size, git oid, sha256 (zeros: none), xet hash (zeros: none), first child.
 _ROW = struct.Struct("<?Q20s32s32sI")
@@ -31,6 +32,8 @@ _CONTENT = struct.Struct(f"<?Q20s32s{_ROW.size - 61}x")
 _STAT = struct.Struct(f"<?Q{_ROW.size - 9}x")
 _FILE, _DIRECTORY = False, True
 _NO_DIGEST = bytes(32)
+# What Python takes, in bytes, beside the characters of names: a row, objects, room in dicts.
+_WEIGHT_OF_FILE, _WEIGHT_OF_DIRECTORY = 350, 550
 
 
 class TreeFile(NamedTuple):
@@ -187,10 +190,14 @@ class TreeBuilder:
     with a NUL), paths over 4095 bytes, rows without a size or a hash, and a
     file that is also a directory (the first to come counts) are counted as
     skipped: one hostile name must not hide the rest of a repo.
+
+    `weight` is roughly the bytes of memory that it takes: a path of 4 KB may
+    stand for 2,000 directories, each of which has a path of its own.
     """
 
     def __init__(self) -> None:
         self.stats = TreeStats()
+        self.weight = 0
         self._directories: dict[str, dict[bytes, bytes | None]] = {"": {}}
 
     def add(self, file: TreeFile) -> None:
@@ -203,6 +210,7 @@ class TreeBuilder:
             self.stats.skipped += 1
             return
         siblings[name] = row
+        self.weight += _WEIGHT_OF_FILE + len(name)
         self.stats.files += 1
         self.stats.size += file.size
 
@@ -220,8 +228,15 @@ class TreeBuilder:
                 return None  # a file; what is above it was there before
             siblings[name] = None  # a directory: its row is known once it is numbered
             at = f"{at}/{part}" if at else part
-            siblings = self._directories.setdefault(at, {})
+            siblings = self._enter(at)
         return siblings
+
+    def _enter(self, path: str) -> dict[bytes, bytes | None]:
+        known = self._directories.get(path)
+        if known is None:
+            known = self._directories[path] = {}
+            self.weight += _WEIGHT_OF_DIRECTORY + len(path)
+        return known
 
     def listings(self, most: int = MOST_ENTRIES) -> Iterator[Listing]:
         """All directories, parents first, in listings of at most `most` entries.

@@ -87,6 +87,13 @@ class Catalog:
 
         return self._index.write(change)
 
+    def drop_alias(self, kind: RepoKind, name: str) -> bool:
+        """Forget that `name` is another spelling; return whether it was. Its number stays."""
+        key = self._key(kind, name)
+        if self.find_alias(kind, name) is None:
+            return False
+        return self._index.write(lambda txn: bool(txn.delete(key, db=self._table("aliases"))))
+
     def orgs(self, kind: RepoKind) -> list[str]:
         """The organisations that have a known repo, in name order."""
         return sorted(org for org, is_org in self._tops("repos", kind) if is_org)

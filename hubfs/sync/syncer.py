@@ -17,11 +17,18 @@ from typing import TypeAlias, TypeVar, TypeVarTuple
 
 import trio
 
-from hubfs.errors import CircularPages, FetchStopped, HubError, HubfsError, NotOnHub
+from hubfs.errors import (
+    CircularPages,
+    FetchStopped,
+    HubError,
+    HubfsError,
+    NotOnHub,
+    TreeTooLarge,
+)
 from hubfs.hub.answers import RepoInfo
 from hubfs.hub.api import HubApi
 from hubfs.model.identifiers import RepoId, RepoKind, RevisionName, is_commit
-from hubfs.model.tree import TreeBuilder, TreeFile
+from hubfs.model.tree import MAX_WEIGHT, TreeBuilder, TreeFile
 from hubfs.store.catalog import Catalog
 from hubfs.store.records import RefRecord, RepoRecord, SnapshotRecord
 
@@ -29,6 +36,7 @@ log = logging.getLogger(__name__)
 
 MOST_CHECKS = 4
 RETRY_AFTER_FAILURE = 15.0
+WORTH_A_REST = 16 << 20  # of a tree's weight: some 50 ms, after which others have a turn
 
 _Arguments = TypeVarTuple("_Arguments")
 _Answer = TypeVar("_Answer")
@@ -73,11 +81,14 @@ class _Flight:
 class Syncer:
     """A service. `switched` receives the key of every name that came to mean a new commit."""
 
-    def __init__(self, catalog: Catalog, api: HubApi, ttl: float) -> None:
-        """Check names again once they are `ttl` seconds old."""
+    def __init__(
+        self, catalog: Catalog, api: HubApi, ttl: float, *, largest: int = MAX_WEIGHT
+    ) -> None:
+        """Check names again after `ttl` seconds; refuse trees that are heavier than `largest`."""
         self._catalog = catalog
         self._api = api
         self.ttl = ttl
+        self._largest = largest
         self._flights: dict[Key, _Flight] = {}
         self._not_before: dict[Key, float] = {}
         self._checks = trio.CapacityLimiter(MOST_CHECKS)
@@ -225,10 +236,18 @@ class Syncer:
         canonical = RepoId(repo.kind, info.name)
         await self._sync_snapshot(canonical, info)
         found = await self._point(canonical, revision, info.commit)
+        await self._note_own_name(canonical, revision)
         if canonical == repo:
             return found
         await self._note_other_name(repo, revision, canonical)
         return Renamed(canonical)
+
+    async def _note_own_name(self, repo: RepoId, revision: str) -> None:
+        """`repo` is called so now: renamed and back, it would else lead in a circle."""
+        drop, name = self._catalog.drop_alias, str(RevisionName(repo.name, revision))
+        if await trio.to_thread.run_sync(drop, repo.kind, name):
+            log.info("%s has its name again", repo)
+            self._switches.send_nowait((repo, revision))
 
     async def _note_other_name(self, repo: RepoId, revision: str, canonical: RepoId) -> None:
         """`repo` leads elsewhere: from the start, or because it was renamed since it was synced."""
@@ -255,10 +274,23 @@ class Syncer:
 
     async def _listed(self, repo: RepoId, commit: str) -> TreeBuilder:
         try:
-            return await _built(self._api.tree_pages(repo, commit))
+            return await self._built(self._api.tree_pages(repo, commit), repo)
         except CircularPages as error:
             log.info("%s; asking directory by directory", error)
-            return await _built(self._api.directory_pages(repo, commit))
+            return await self._built(self._api.directory_pages(repo, commit), repo)
+
+    async def _built(self, pages: AsyncIterator[list[TreeFile]], repo: RepoId) -> TreeBuilder:
+        builder, rest_at = TreeBuilder(), WORTH_A_REST
+        async for page in pages:
+            for file in page:
+                builder.add(file)
+                if builder.weight > self._largest:
+                    text = f"{repo}: its {builder.stats.files} files and more are too many to show"
+                    raise TreeTooLarge(text, hint="deep directories count for many")
+                if builder.weight > rest_at:
+                    rest_at = builder.weight + WORTH_A_REST
+                    await trio.lowlevel.checkpoint()
+        return builder
 
     def _report(self, repo: RepoId, commit: str, builder: TreeBuilder) -> None:
         stats = builder.stats
@@ -277,11 +309,3 @@ class Syncer:
         found = self.find(repo, revision)
         assert found is not None  # noqa: S101 - all of it was stored just now
         return found
-
-
-async def _built(pages: AsyncIterator[list[TreeFile]]) -> TreeBuilder:
-    builder = TreeBuilder()
-    async for page in pages:
-        for file in page:
-            builder.add(file)
-    return builder

@@ -258,6 +258,8 @@ def test_a_repo_is_read_from_what_the_hub_says_of_it() -> None:
         "acme/a b",
         "acme/tiny\n",
         "models/acme/tiny",
+        "datasets/tiny",
+        "spaces/tiny",
         "acme/\ud800",
         "ācme/tiny",
         None,

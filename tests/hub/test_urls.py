@@ -141,7 +141,7 @@ def test_a_message_names_the_host_only() -> None:
         ("http://cdn.example:80/x#part", "http://cdn.example/x"),
         ("https://cdn.example:8443", "https://cdn.example:8443/"),
         ("HTTPS://[2001:DB8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
-        ("https://169.254.169.254/latest/meta-data", "https://169.254.169.254/latest/meta-data"),
+        ("https://10.1.2.3/x?y", "https://10.1.2.3/x?y"),
         ("/a b", f"{HUB}/a%20b"),
         ("/\xc3\xbc", f"{HUB}/%C3%BC"),  # UTF-8, as a header has it
         ('/x?name="a"|b', f"{HUB}/x?name=%22a%22%7Cb"),
@@ -191,6 +191,13 @@ def test_a_signed_address_is_followed_unchanged() -> None:
         "/x\0",
         "\thttps://cdn.example",
         f"https://{'a' * 64}.b/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://169.254.169.254./",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://169.254.43518/",
+        "http://[fe80::1]/",
+        "http://[::ffff:169.254.169.254]/",
     ],
 )
 def test_a_redirect_to_what_is_no_clean_address_is_refused(location: str) -> None:

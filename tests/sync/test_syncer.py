@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from hubfs.errors import FetchStopped, HubfsError, HubUnreachable, RepoNotFound
+from hubfs.errors import FetchStopped, HubfsError, HubUnreachable, RepoNotFound, TreeTooLarge
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.store.catalog import Catalog
 from hubfs.sync.syncer import RETRY_AFTER_FAILURE, Found, Renamed, Synced, Syncer
@@ -264,6 +265,44 @@ async def test_a_repo_that_is_renamed_while_it_is_known_becomes_an_alias(
     await wait_until_idle(syncer)
     assert catalog.find_alias(RepoKind.MODEL, "acme/model") == "new/name"
     assert syncer.switched.receive_nowait() == (REPO, "")
+
+
+async def test_a_repo_that_gets_its_old_name_back_leads_in_no_circle(
+    syncer: Syncer, hub: FakeHub, catalog: Catalog
+) -> None:
+    new = RepoId(RepoKind.MODEL, "new/name")
+    hub.put("acme/model", "one", *FILES)
+    hub.put("new/name", "one", *FILES)
+    await synced(syncer)
+    hub.names["acme/model"] = "new/name"
+    assert await syncer.refresh(REPO) == Renamed(new)
+    hub.names = {"new/name": "acme/model"}
+    assert await syncer.refresh(new) == Renamed(REPO)
+    assert catalog.find_alias(RepoKind.MODEL, "new/name") == "acme/model"
+    assert catalog.find_alias(RepoKind.MODEL, "acme/model") is None
+    told = [syncer.switched.receive_nowait() for _ in range(3)]
+    assert told == [(REPO, ""), (REPO, ""), (new, "")]
+
+
+async def test_a_tree_that_is_too_large_is_refused_and_not_kept(
+    catalog: Catalog, hub: FakeHub, nursery: trio.Nursery
+) -> None:
+    """A path of 4 KB stands for 2,000 directories: a small page, gigabytes of directories."""
+    syncer = Syncer(catalog, hub, TTL, largest=20 << 20)
+    await nursery.start(syncer.run)
+    deep = "/".join(["d"] * 2000)
+    commit = hub.put("acme/model", "one", *(f"{number}/{deep}" for number in range(100)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TreeTooLarge, match=r"acme/model: its [1-9] files and more"):
+            await syncer.ensure(REPO, "")
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert catalog.find_snapshot(REPO, commit) is None
+    hub.put("acme/model", "two", *(f"{number}/{deep}" for number in range(3)))
+    assert isinstance(await syncer.ensure(REPO, ""), Synced)
+    syncer.stop()
 
 
 async def test_a_refresh_asks_whatever_is_known(syncer: Syncer, hub: FakeHub) -> None:
