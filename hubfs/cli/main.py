@@ -22,6 +22,7 @@ _COMMANDS = {
     "jobs": "jobs",
     "status": "jobs",
     "config": "configuring",
+    "service": "service",
     "doctor": "doctor",
     "completion": "working",
     "work": "working",

@@ -19,10 +19,14 @@ VARIABLE: Final = "HUBFS_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A place where a file is looked for; one that was asked for has to be there."""
+    """A place where a file is looked for; one that was asked for has to be there.
+
+    One that is for some says nothing to users who may not read it.
+    """
 
     path: Path
     is_required: bool = False
+    is_for_some: bool = False
 
 
 def config_files(environment: Mapping[str, str]) -> tuple[ConfigFile, ...]:
@@ -36,7 +40,7 @@ def config_files(environment: Mapping[str, str]) -> tuple[ConfigFile, ...]:
         return (ConfigFile(in_full(Path(given)), is_required=True),)
     base = environment.get("XDG_CONFIG_HOME")
     directory = Path(base) if base else home() / ".config"
-    return ConfigFile(directory / "hubfs/config.toml"), ConfigFile(SYSTEM_FILE)
+    return ConfigFile(directory / "hubfs/config.toml"), ConfigFile(SYSTEM_FILE, is_for_some=True)
 
 
 def read(file: ConfigFile) -> Layer:
@@ -47,6 +51,10 @@ def read(file: ConfigFile) -> Layer:
     """
     try:
         text = file.path.read_text()
+    except PermissionError:
+        if not file.is_for_some:
+            raise UsageError(f"{file.path} may not be read by this user") from None
+        return {}  # it is for others: for root, say, whose secrets it holds
     except FileNotFoundError:
         if file.is_required:
             hint = f"{VARIABLE} names it"

@@ -165,6 +165,10 @@ def _parse_umask(text: str) -> int:
     return int(text, 8)
 
 
+def _text_of_seconds(seconds: float) -> str:
+    return str(int(seconds)) if seconds == int(seconds) else repr(seconds)
+
+
 def seconds(least: float) -> Kind[float]:
     """A duration of `least` seconds or more. Infinity and NaN are floats, but no durations."""
 
@@ -178,7 +182,7 @@ def seconds(least: float) -> Kind[float]:
             raise UsageError(f"{text!r} is not a number of seconds {example}")
         return found
 
-    return Kind("SECONDS", parse, "{:g}".format)
+    return Kind("SECONDS", parse, _text_of_seconds)
 
 
 def count(least: int, most: int) -> Kind[int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -157,7 +160,7 @@ def test_what_a_file_may_not_say_is_named_with_the_file(text: str, said: str, hi
 
 
 def test_files_are_looked_for_where_users_and_systems_have_them(tmp_path: Path) -> None:
-    system = ConfigFile(Path("/etc/hubfs/config.toml"))
+    system = ConfigFile(Path("/etc/hubfs/config.toml"), is_for_some=True)
     of_user = ConfigFile(tmp_path / "hubfs/config.toml")
     assert config_files({"XDG_CONFIG_HOME": str(tmp_path)}) == (of_user, system)
     assert config_files({})[0].path == Path.home() / ".config/hubfs/config.toml"
@@ -176,6 +179,29 @@ def test_a_file_that_cannot_be_read_is_named_and_one_that_need_not_be_there_is_n
     (tmp_path / "latin").write_bytes(b"# \xff")
     with pytest.raises(UsageError, match="UTF-8"):
         read(ConfigFile(tmp_path / "latin"))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Within, this process may read what everybody may."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_the_system_s_file_may_be_for_some_and_one_s_own_may_not(tmp_path: Path) -> None:
+    """It may hold the secrets of root's daemon, which are no business of others."""
+    file = tmp_path / "config.toml"
+    file.write_text("offline = true")
+    file.chmod(0)
+    with as_nobody():
+        assert read(ConfigFile(file, is_for_some=True)) == {}
+        with pytest.raises(UsageError, match="may not be read by this user"):
+            read(ConfigFile(file))
 
 
 def test_secrets_are_no_options_and_are_not_shown() -> None:
