@@ -6,12 +6,16 @@ Each runs in a process of its own, unmodified, knowing only where its cache is.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.hubcache.clients import WEIGHTS, Client
 from tests.hubcache.conftest import NewClient
+from tests.hubcache.shelf import INT8, MINI, PIPELINE, Shelf, files_below
+from tests.hubcache.test_huggingface_hub import of_daemon
 from tests.localhub import LocalHub
 from tests.localhub.test_npm_client import package
 from tests.mount.conftest import Mount
@@ -19,19 +23,10 @@ from tests.mount.mounted import Mounted
 
 __all__ = ["package"]  # where the npm client is
 
-MINI = "sentence-transformers/all-MiniLM-L6-v2"
-
 needs_weights = pytest.mark.skipif(
     not WEIGHTS.is_dir(), reason="there are no real weights: run scripts/weights"
 )
 
-TRANSFORMERS = f"""
-import json
-from transformers import AutoConfig, AutoTokenizer
-config = AutoConfig.from_pretrained("{MINI}")
-tokens = AutoTokenizer.from_pretrained("{MINI}")("A kitten naps on the couch.")["input_ids"]
-print(json.dumps([config.hidden_size, tokens]))
-"""
 ONE_TENSOR = """
 import hashlib, json
 from huggingface_hub import hf_hub_download
@@ -60,41 +55,61 @@ print((pathlib.Path(folder) / pooling / "config.json").read_text().replace("\\n"
 """
 
 
-def weights() -> dict[str, Path]:
-    """The files of the real model."""
-    files = (path for path in WEIGHTS.rglob("*") if path.is_file())
-    return {str(path.relative_to(WEIGHTS)): path for path in files}
-
-
 def content_of(hub: LocalHub, repo: str) -> set[str]:
     """The files of which bytes have been downloaded."""
     return {str(each.path) for each in hub.log if each.is_content and each.repo == repo}
 
 
-@needs_weights
-def test_transformers_load_by_name(mount: Mount, hub: LocalHub, client_of: NewClient) -> None:
-    """`AutoConfig` and `AutoTokenizer.from_pretrained("org/name")` read what they need, lazily.
+def load(client: Client, shelf: Shelf, *, offline: bool = False) -> dict[str, list[Any]]:
+    """Let one process of a user load all there is, from all places."""
+    python = [sys.executable, "-m", "tests.hubcache.loaders", shelf.places(client.mounted)]
+    found: dict[str, list[Any]] = json.loads(client.run(*python, offline=offline).splitlines()[-1])
+    return found
 
-    The second time nothing is asked for, and the Hub is not needed.
+
+@needs_weights
+def test_programs_load_by_name_and_by_path(
+    mount: Mount, hub: LocalHub, client_of: NewClient, tmp_path: Path
+) -> None:
+    """Transformers, safetensors, onnxruntime, llama.cpp, and what diffusers does without torch.
+
+    They read what they need, lazily; what another repo has is not fetched again.
+    A warm load fetches nothing, and hubfs asks the Hub nothing; a client that
+    is online asks about the branch by itself. With `HF_HUB_OFFLINE=1` nobody is
+    asked anything. Given a commit, `hf_hub_download` and `snapshot_download`
+    ask nothing either.
     """
-    hub.create_repo(MINI, weights())
+    shelf = Shelf(hub, tmp_path / "originals")
     mounted = mount()
     client = client_of(mounted)
-    found = client.python(TRANSFORMERS)
-    assert found == [384, [101, 1037, 18401, 18996, 2015, 2006, 1996, 6411, 1012, 102]]
+    cold = load(client, shelf)
+    for loader, (by_name, by_path, original) in cold.items():
+        assert by_name == by_path == original, loader
     assert {"config.json", "tokenizer.json"} <= content_of(hub, MINI)
     assert not {"model.safetensors", "vocab.txt", "README.md"} & content_of(hub, MINI)
+    assert content_of(hub, PIPELINE) == {"model_index.json"}
+
     hub.log.clear()
+    assert load(client, shelf) == cold
+    assert not of_daemon(hub)
+    assert {(each.method, each.is_content) for each in hub.log} == {("HEAD", False), ("GET", False)}
+    hub.log.clear()
+    commit = shelf.commits[INT8]
+    at_commit = client.ask(
+        f"hf_hub_download('{INT8}', 'model.onnx', revision='{commit}')",
+        f"snapshot_download('{INT8}', revision='{commit}')",
+    )
+    assert all(each.path.exists() for each in at_commit)
     hub.down()
     mounted.remount()
-    assert client.python(TRANSFORMERS, offline=True) == found
+    assert load(client, shelf, offline=True) == cold
     assert len(hub.log) == 0
 
 
 @pytest.fixture(scope="module")
 def mini(shared: Mounted) -> LocalHub:
     """The shared Hub, which has the real model."""
-    shared.hub.create_repo(MINI, weights())
+    shared.hub.create_repo(MINI, files_below(WEIGHTS))
     return shared.hub
 
 

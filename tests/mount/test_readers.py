@@ -1,5 +1,6 @@
-"""The usual libraries on real weights, by path, knowing nothing of hubfs.
+"""safetensors on real weights, by path, knowing nothing of hubfs.
 
+More libraries load by path, and by name, in tests/hubcache/test_libraries.py.
 Each reads in a process of its own: they map files, and a page fault on a cold
 file would stop the hub in this one.
 """
@@ -78,27 +79,6 @@ from safetensors.numpy import load_file
 tensors = load_file(sys.argv[1]).items()
 print(json.dumps({name: hashlib.sha256(each.tobytes()).hexdigest() for name, each in tensors}))
 """
-TOKENS = """
-import json, sys
-from tokenizers import Tokenizer
-print(json.dumps(Tokenizer.from_file(sys.argv[1]).encode("A kitten naps on the couch.").ids))
-"""
-INFERENCE = """
-import json, sys
-import numpy as np, onnxruntime
-session = onnxruntime.InferenceSession(sys.argv[1])
-ids = np.array([[101, 1037, 18401, 18996, 2015, 2006, 1996, 6411, 1012, 102]])
-ones = np.ones_like(ids)
-inputs = {each.name: ids if each.name == "input_ids" else ones for each in session.get_inputs()}
-print(json.dumps(session.run(None, inputs)[0].tolist()))
-"""
-GGUF = """
-import hashlib, json, sys
-from gguf import GGUFReader
-reader = GGUFReader(sys.argv[1])
-tensors = {each.name: hashlib.sha256(each.data).hexdigest() for each in reader.tensors}
-print(json.dumps([sorted(reader.fields), tensors]))
-"""
 
 
 def test_safetensors_opens_a_tensor_of_a_cold_file(models: Mounted) -> None:
@@ -114,48 +94,6 @@ def test_safetensors_loads_a_whole_file(models: Mounted) -> None:
     mounted, expected = results(ALL_TENSORS, path, WEIGHTS / REPOS[MINILM] / path.name)
     assert mounted == expected
     assert len(mounted) == 104
-
-
-def test_tokenizers_reads_its_file(models: Mounted) -> None:
-    path = models / MINILM / "tokenizer.json"
-    mounted, expected = results(TOKENS, path, WEIGHTS / REPOS[MINILM] / path.name)
-    assert mounted == expected
-    assert len(mounted) > 5
-
-
-def test_onnxruntime_runs_a_model(models: Mounted) -> None:
-    path = models / INT8 / "model.onnx"
-    mounted, expected = results(INFERENCE, path, WEIGHTS / REPOS[INT8] / path.name)
-    assert mounted == expected
-
-
-def test_a_gguf_reader_maps_its_file(tmp_path: Path, models: Mounted) -> None:
-    original = gguf_file(tmp_path)
-    models.hub.create_repo("acme/gguf", {original.name: original})
-    mounted, expected = results(GGUF, models / "acme/gguf" / original.name, original)
-    assert mounted == expected
-    assert len(mounted[1]) > 1
-
-
-def gguf_file(scratch: Path) -> Path:
-    """The real model where it has been fetched, else a small one made here."""
-    for path in (WEIGHTS / "smollm2").glob("*.gguf"):
-        return path
-    program = """
-import sys
-import numpy as np
-from gguf import GGUFWriter
-writer = GGUFWriter(sys.argv[1], "llama")
-writer.add_context_length(512)
-draw = np.random.default_rng(7)
-for number in range(4):
-    writer.add_tensor(f"blk.{number}.weight", draw.random((256, 256), np.float32))
-writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_tensors_to_file()
-writer.close()
-"""
-    path = scratch / "tiny.gguf"
-    subprocess.run([sys.executable, "-c", program, path], check=True)
-    return path
 
 
 def test_every_file_of_every_model_is_what_it_was(models: Mounted) -> None:
