@@ -117,6 +117,10 @@ class StoreDamaged(StoreError):
     """A cached file cannot be read, or is not what its name says."""
 
 
+class CannotAdopt(StoreError):
+    """A file elsewhere cannot become a blob."""
+
+
 # --- fetching --------------------------------------------------------------------------
 
 

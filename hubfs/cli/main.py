@@ -18,6 +18,7 @@ _COMMANDS = {
     "sync": "repos",
     "prefetch": "prefetching",
     "verify": "verifying",
+    "scan": "scanning",
     "ls": "repos",
     "jobs": "jobs",
     "status": "jobs",

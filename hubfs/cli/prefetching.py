@@ -61,7 +61,7 @@ def prefetch(  # noqa: PLR0913 - an option is an argument
     """
     items = [_item(repo, include, exclude) for repo in repos]
     if background and not check:
-        _ensure_daemon(settings)
+        ensure_daemon(settings)
     with reached(settings) as engine:
         if check:
             _check(engine, items, as_json=as_json)
@@ -79,7 +79,7 @@ def _item(repo: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> Json
     return {"repo": name, "revision": revision, "include": [*include], "exclude": [*exclude]}
 
 
-def _ensure_daemon(settings: Settings) -> None:
+def ensure_daemon(settings: Settings) -> None:
     """Where no daemon runs, start one that ends with its last job."""
     with short_address(settings.cache_dir) as address:
         if address is not None:

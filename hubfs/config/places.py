@@ -64,3 +64,12 @@ def absolute(path: Path) -> Path:
         except OSError:
             return path
     raise UsageError(f"{path} is a symlink to itself")
+
+
+def hub_cache_dir() -> Path:
+    """Where the Hub's own client keeps what it downloads, found as it finds it."""
+    found = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if not found:
+        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        found = (os.environ.get("HF_HOME") or f"{home}/huggingface") + "/hub"
+    return absolute(Path(os.path.expandvars(found)))

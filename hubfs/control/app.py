@@ -11,6 +11,7 @@ from hubfs.control import (
     routes_jobs,
     routes_models,
     routes_page,
+    routes_scan,
     routes_system,
     routes_verify,
 )
@@ -33,7 +34,7 @@ def app_of(control: Control) -> FastAPI:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
     )
-    for routes in (routes_jobs, routes_models, routes_system, routes_verify):
+    for routes in (routes_jobs, routes_models, routes_scan, routes_system, routes_verify):
         app.include_router(routes.routes_of(control))
     app.include_router(routes_page.routes())
     problems.install(app)

@@ -79,7 +79,7 @@ class Control:
             UsageError: no repo can be called that.
         """
         repo, revision = repo_named(wish.repo), checked_revision(wish.revision)
-        self._check_webhook(wish.webhook)
+        self.check_webhook(wish.webhook)
         if self._catalog.find_repo(repo) is None:
             put = self._catalog.put_repo
             await trio.to_thread.run_sync(put, repo, RepoRecord(repo.name))
@@ -98,7 +98,7 @@ class Control:
         """
         if (wish.repo is None) != wish.all:
             raise UsageError("what is to be synced?", hint="give either a repo, or all: true")
-        self._check_webhook(wish.webhook)
+        self.check_webhook(wish.webhook)
         repo = str(repo_named(wish.repo)) if wish.repo else ""
         arguments = {
             "repo": repo,
@@ -113,14 +113,19 @@ class Control:
         Raises:
             UsageError: no repo, or no revision, can be called that.
         """
-        self._check_webhook(wish.webhook)
+        self.check_webhook(wish.webhook)
         everything = [_download_arguments(item) for item in wish.items]
         queued = await self.jobs.submit_all(
             [Wanted(JobKind.DOWNLOAD, arguments, wish.webhook) for arguments in everything]
         )
         return models.Batch(batch=queued[0].batch, jobs=[self.job(each) for each in queued])
 
-    def _check_webhook(self, url: str) -> None:
+    def check_webhook(self, url: str) -> None:
+        """Check that jobs may be told to `url`, if there is one.
+
+        Raises:
+            UsageError: they may not.
+        """
         if url:
             check_webhook(url, self._parts.settings.control)
 

@@ -37,13 +37,13 @@ Webhook = Annotated[
 ]
 
 
-class _Question(BaseModel):
+class Question(BaseModel):
     """What is not known is refused, so that a misspelt field does not pass for its default."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class RegisterRequest(_Question):
+class RegisterRequest(Question):
     """Make a repo known."""
 
     repo: RepoName
@@ -52,7 +52,7 @@ class RegisterRequest(_Question):
     webhook: Webhook = ""
 
 
-class SyncRequest(_Question):
+class SyncRequest(Question):
     """Bring metadata up to date: one repo's, or with `all` that of every known one."""
 
     repo: RepoName | None = None
@@ -64,7 +64,7 @@ class SyncRequest(_Question):
     webhook: Webhook = ""
 
 
-class DownloadItem(_Question):
+class DownloadItem(Question):
     """Files of one repo."""
 
     repo: RepoName
@@ -85,7 +85,7 @@ class DownloadRequest(DownloadItem):
         return [self, *self.also]
 
 
-class VerifyRequest(_Question):
+class VerifyRequest(Question):
     """Look whether what is here is what it should be: of one repo, or without `repo` of all."""
 
     repo: RepoName | None = None

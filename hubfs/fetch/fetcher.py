@@ -15,9 +15,9 @@ import trio
 
 from hubfs.config import FetchSettings, Fill
 from hubfs.counters import COUNTERS
-from hubfs.errors import FetchStopped, HubfsError, StoreFull, StoreReadOnly
+from hubfs.errors import FetchStopped, HubfsError, StoreDamaged, StoreFull, StoreReadOnly
 from hubfs.fetch.direct import DirectReader
-from hubfs.fetch.opened import OpenContent, Place
+from hubfs.fetch.opened import OpenBlob, OpenContent, Place
 from hubfs.fetch.plan import hints_of
 from hubfs.fetch.pressure import current_pressure
 from hubfs.fetch.room import Room
@@ -27,7 +27,9 @@ from hubfs.fetch.transfer import Transfer
 from hubfs.hub.content import ContentClient
 from hubfs.model.content import Content, Source
 from hubfs.model.ranges import ByteRange
+from hubfs.store.doubts import recheck
 from hubfs.store.partials import Partial
+from hubfs.store.reading import Extent, read_blocking, read_nowait
 from hubfs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -119,12 +121,18 @@ class Fetcher:
         """
         opened = self._open.get(content.key)
         if opened is None:
-            opened = OpenContent(content, source, self._store.blobs.open(content))
+            opened = OpenContent(content, source, self._blob_of(content))
             self._open[content.key] = opened
         opened.users += 1
         opened.add_source(source)
         self.used[content] = time.time()
         return opened
+
+    def _blob_of(self, content: Content) -> OpenBlob | None:
+        descriptor = self._store.blobs.open(content)
+        if descriptor is None:
+            return None
+        return OpenBlob(descriptor, self._store.blobs.find_stamp(content))
 
     def note_opened(self, opened: OpenContent, inode: int, following: tuple[Place, ...]) -> None:
         """A program opened it as `inode`; loaders that do will read `following` next."""
@@ -232,6 +240,30 @@ class Fetcher:
         if self.room.is_tight and transfer.plan.lacks(span):
             raise StoreFull(self.room.reason)
 
+    async def read_shared(
+        self, opened: OpenContent, blob: OpenBlob, span: ByteRange
+    ) -> bytes | None:
+        """The bytes of `span` of a blob whose file others may change; None if they have.
+
+        Then `ensure` finds out what became of it.
+
+        Raises:
+            StoreDamaged: the disk failed.
+        """
+        extent = Extent(blob.descriptor, span.start, span.size)
+        buffer = bytearray(span.size)
+        try:
+            if not read_nowait(extent, memoryview(buffer)):
+                buffer[:] = await trio.to_thread.run_sync(read_blocking, *extent)
+        except StoreDamaged:
+            if blob.is_as_it_was:
+                raise
+        # What it says before the bytes are read, it need not be while they are.
+        if blob.is_as_it_was:
+            return bytes(buffer)
+        opened.doubt(blob)
+        return None
+
     async def read_direct(self, opened: OpenContent, span: ByteRange) -> bytes:
         """The bytes of `span` straight from the Hub, for when they cannot be kept.
 
@@ -274,17 +306,16 @@ class Fetcher:
             raise FetchStopped("hubfs is shutting down")
         return opened.transfer
 
-    async def _find_file(self, content: Content) -> Partial | int | None:
+    async def _find_file(self, content: Content) -> Partial | OpenBlob:
         try:
             return await trio.to_thread.run_sync(self._open_file, content)
         except StoreFull as error:
             self._note_full(error)
             raise
 
-    def _open_file(self, content: Content) -> Partial | int | None:
-        if self._store.blobs.recover(content):
-            return self._store.blobs.open(content)
-        return self._store.partials.open(content)
+    def _open_file(self, content: Content) -> Partial | OpenBlob:
+        recheck(self._store.blobs, content)
+        return self._blob_of(content) or self._store.partials.open(content)
 
     # --- reading ahead -----------------------------------------------------------------
 

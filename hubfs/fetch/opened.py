@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import trio
 
 from hubfs.fetch.transfer import Transfer
 from hubfs.model.content import Content, Source
 from hubfs.store.files import occupied_by
+from hubfs.store.links import Stamp
 from hubfs.store.partials import Partial
 
 Place: TypeAlias = tuple[Content, Source]
 
 
+class OpenBlob(NamedTuple):
+    """A descriptor of a complete blob; `stamp` says how its file must be, if it is shared."""
+
+    descriptor: int
+    stamp: Stamp | None = None
+
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether a shared file still is as it was when it was last found right."""
+        return Stamp.of(os.fstat(self.descriptor)) == self.stamp
+
+
 class OpenContent:
     """The files behind a content, for as long as anything uses them."""
 
-    def __init__(self, content: Content, source: Source, blob: int | None) -> None:
-        """Own the descriptor `blob` of a complete blob, if there is one."""
+    def __init__(self, content: Content, source: Source, blob: OpenBlob | None) -> None:
+        """Own the complete blob, if there is one."""
         self.content = content
         self.sources = [source]
         self.users = 0
@@ -27,7 +40,7 @@ class OpenContent:
         self.following: tuple[Place, ...] = ()  # what loaders read after it
         self.transfer: Transfer | None = None
         self.retired: list[Partial] = []
-        self._retired_blobs: list[int] = []
+        self._retired_blobs: list[OpenBlob] = []
         self.opening = trio.Lock()
         self._blob = blob
 
@@ -38,8 +51,8 @@ class OpenContent:
         if self.transfer is not None:
             self.transfer.add_source(source)
 
-    def adopt(self, blob: int | None) -> None:
-        """Own the descriptor of a blob that was found after all."""
+    def adopt(self, blob: OpenBlob) -> None:
+        """Own a blob that was found after all."""
         self._blob = blob
 
     def distrust(self) -> None:
@@ -55,6 +68,18 @@ class OpenContent:
             self.transfer = None
 
     @property
+    def shared_blob(self) -> OpenBlob | None:
+        """The blob, if others may write to its file."""
+        blob = self._blob
+        return blob if blob is not None and blob.stamp is not None else None
+
+    def doubt(self, blob: OpenBlob) -> None:
+        """Its file is not as it was: the next `ensure` finds out what became of it."""
+        if self._blob is blob:
+            self._retired_blobs.append(blob)  # somebody may still read from it
+            self._blob = None
+
+    @property
     def is_complete(self) -> bool:
         """Whether every read can be answered from the file, verified."""
         return self.complete_descriptor is not None or not self.content.size
@@ -65,13 +90,22 @@ class OpenContent:
         blob, transfer = self._blob, self.transfer
         if blob is None and transfer is not None and transfer.is_admitted:
             return transfer.partial.descriptor
-        return blob
+        return blob.descriptor if blob is not None else None
+
+    @property
+    def own_descriptor(self) -> int | None:
+        """The same, unless others may write to it. Thread-safe."""
+        blob, transfer = self._blob, self.transfer
+        if blob is not None:
+            return blob.descriptor if blob.stamp is None else None
+        return transfer.partial.descriptor if transfer and transfer.is_admitted else None
 
     @property
     def descriptor(self) -> int:
         """The file that holds what `ensure` promised; valid until the last user is gone."""
-        if self._blob is not None:
-            return self._blob
+        blob = self._blob
+        if blob is not None:
+            return blob.descriptor
         assert self.transfer is not None  # noqa: S101 - `ensure` has made it
         return self.transfer.partial.descriptor
 
@@ -93,7 +127,7 @@ class OpenContent:
         """Close all descriptors. No read may be under way."""
         for blob in [self._blob, *self._retired_blobs]:
             if blob is not None:
-                os.close(blob)
+                os.close(blob.descriptor)
         partials = [self.transfer.partial] if self.transfer else []
         for partial in partials + self.retired:
             partial.close()

@@ -257,12 +257,21 @@ class Filesystem:
         span = ByteRange(offset, offset + size).clipped(opened.content.size)
         if not span.size:
             return b""
-        if not opened.is_complete:
-            try:
+        try:
+            return await self._located(opened, span)
+        except StoreFull:
+            return await self._fetcher.read_direct(opened, span)
+
+    async def _located(self, opened: OpenContent, span: ByteRange) -> Extent | bytes:
+        while True:
+            if not opened.is_complete:
                 await self._fetcher.ensure(opened, span)
-            except StoreFull:
-                return await self._fetcher.read_direct(opened, span)
-        return Extent(opened.descriptor, span.start, span.size)
+            blob = opened.shared_blob
+            if blob is None:
+                return Extent(opened.descriptor, span.start, span.size)
+            data = await self._fetcher.read_shared(opened, blob, span)
+            if data is not None:
+                return data
 
     def may_keep_pages(self, handle: int) -> bool:
         """Whether what the kernel holds of an open file is sure to be right."""
@@ -275,11 +284,14 @@ class Filesystem:
         return self._fetcher.pressure > 0
 
     def backing_descriptor(self, handle: int) -> int | None:
-        """A descriptor of the complete blob behind an open file, if it is here. Thread-safe."""
+        """A descriptor of the complete blob behind an open file, if it is here. Thread-safe.
+
+        None for one that others may change: each read of it must be looked at.
+        """
         opened = self._files.get(handle)
         if not isinstance(opened, OpenContent) or not opened.content.size:
             return None
-        return opened.complete_descriptor
+        return opened.own_descriptor
 
     def source_of(self, handle: int) -> str:
         """Where an open file is from, for people. Thread-safe."""

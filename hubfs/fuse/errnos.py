@@ -32,6 +32,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.StoreFull: errno.EIO,  # never ENOSPC: to a reader that means something else
     errors.StoreReadOnly: errno.EIO,
     errors.StoreDamaged: errno.EIO,
+    errors.CannotAdopt: errno.EIO,
     errors.FetchError: errno.EIO,
     errors.FetchFailed: errno.EIO,
     errors.ContentMismatch: errno.EIO,

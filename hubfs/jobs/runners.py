@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.downloading import Downloading
 from hubfs.jobs.run import Runner
+from hubfs.jobs.scanning import Scanning
 from hubfs.jobs.states import JobKind
 from hubfs.jobs.syncing import Syncing
 from hubfs.jobs.verifying import Verifying
@@ -23,4 +24,5 @@ def runners_of(
         JobKind.SYNC: Syncing(catalog, syncer, fetcher),
         JobKind.DOWNLOAD: Downloading(catalog, syncer, fetcher),
         JobKind.VERIFY: Verifying(store, catalog, syncer, fetcher),
+        JobKind.SCAN: Scanning(store, catalog),
     }

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hubfs.errors import StoreDamaged, StoreFull
@@ -15,6 +15,7 @@ from hubfs.store.files import make_private_directory, occupied_by, sync_director
 from hubfs.store.index import Index, Transaction
 from hubfs.store.leaving import Leaving
 from hubfs.store.ledger import Item, Ledger, blob_name
+from hubfs.store.links import Links, Stamp, is_sound
 from hubfs.store.partials import forget_partial
 from hubfs.store.records import BlobRecord, pack, unpack
 
@@ -30,6 +31,7 @@ class Blobs:
         self._root = root
         self._leaving = leaving
         self._ledger = Ledger(index)
+        self.links = Links(index)
 
     def path(self, sha256: str) -> Path:
         """Where the blob of that hash is, or would be."""
@@ -57,8 +59,9 @@ class Blobs:
         """A descriptor of the blob of `content` to read from; None if it is not here.
 
         A blob that was removed or cut behind our back is forgotten, so that it
-        will be fetched again; one that a crash left unrecorded is adopted. The
-        caller closes the descriptor.
+        will be fetched again; one that a crash left unrecorded is adopted. One
+        whose file others may have changed is not here until `doubts.recheck` has
+        looked at it. The caller closes the descriptor.
 
         Raises:
             StoreDamaged: it is here but cannot be opened.
@@ -74,11 +77,18 @@ class Blobs:
         except OSError as error:
             reason = f"cannot open blob {sha256}: {error.strerror}"
             raise StoreDamaged(reason, hint="check the cache directory's permissions") from error
-        if os.fstat(descriptor).st_size == content.size:
+        found = os.fstat(descriptor)
+        if found.st_size == content.size and is_sound(found, self.links.find(sha256)):
             return descriptor
         os.close(descriptor)
-        self._try_to_forget(sha256)
+        if found.st_size != content.size:
+            self._try_to_forget(sha256)
         return None
+
+    def find_stamp(self, content: Content) -> Stamp | None:
+        """How the file of the blob of `content` was when it was found right, if it was shared."""
+        sha256 = self.find(content)
+        return self.links.find(sha256) if sha256 else None
 
     def _find_unrecorded(self, content: Content) -> str | None:
         with contextlib.suppress(StoreFull):
@@ -99,17 +109,33 @@ class Blobs:
         Raises:
             StoreFull: the disk has no room for it.
         """
+        with writing(path):
+            os.fchmod(descriptor, 0o444)
+            os.fsync(descriptor)
+        self.put_in_place(path, sha256)
+        self.sync_names([sha256])
+        self.links.drop_all([sha256])
+        self.record(sha256, content)
+
+    def put_in_place(self, path: Path, sha256: str) -> None:
+        """Give the file at `path` the name of a blob, once no other is leaving under it.
+
+        Raises:
+            StoreFull: the disk has no room for it.
+        """
         target = self.path(sha256)
         self._leaving.wait_until_gone(blob_name(sha256))
         with writing(target):
-            os.fchmod(descriptor, 0o444)
-            os.fsync(descriptor)
             if not target.parent.is_dir():
                 make_private_directory(target.parent)
                 sync_directory(self._root)
             path.rename(target)
-            sync_directory(target.parent)
-        self.record(sha256, content)
+
+    def sync_names(self, blobs: Iterable[str]) -> None:
+        """Make the names of blobs that were put in place durable."""
+        for directory in {self.path(sha256).parent for sha256 in blobs}:
+            with writing(directory):
+                sync_directory(directory)
 
     def record(self, sha256: str, content: Content) -> None:
         """Tell the index that the blob `sha256` is in place and holds `content`."""
@@ -128,7 +154,9 @@ class Blobs:
 
     def _item(self, sha256: str, content: Content, now: float) -> Item:
         try:
-            occupied = occupied_by(self.path(sha256).stat())
+            found = self.path(sha256).stat()
+            # What has another name takes no room of ours, and deleting it would make none.
+            occupied = 0 if found.st_nlink > 1 else occupied_by(found)
         except OSError:
             occupied = content.size  # gone again; whoever opens it will find out
         oid = bytes.fromhex(content.git_oid or "")

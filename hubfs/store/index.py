@@ -32,6 +32,8 @@ TABLES: Final = (
     "nodes",  # number -> node key
     "blobs",  # sha256 -> BlobRecord
     "oids",  # git oid -> sha256
+    "links",  # sha256 of a blob whose file has other names -> Stamp
+    "scanned",  # device, inode of a file elsewhere -> ScanRecord
     "partials",  # content key -> PartialRecord
     "checksums",  # content key, number of a MiB -> CRC32C of it and of those that follow
     "jobs",  # id -> JobRecord

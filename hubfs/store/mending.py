@@ -87,10 +87,7 @@ class Mending:
 
     def record(self, found: Digests) -> None:
         """Tell the index of a right blob, under all hashes that ask for it."""
-        contents = [Content(found.size, sha256=found.sha256)]
-        if found.git_oid:
-            contents.append(Content(found.size, git_oid=found.git_oid))
-        self._blobs.record_all([(found.sha256, each) for each in contents])
+        self._blobs.record_all([(found.sha256, each) for each in found.contents])
 
     def protect(self, sha256: str) -> None:
         """Give a blob the permissions of one.

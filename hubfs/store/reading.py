@@ -58,7 +58,7 @@ def read_blocking(descriptor: int, offset: int, size: int) -> bytes:
         except OSError as error:
             raise StoreDamaged(f"the cache's disk failed: {error.strerror}") from error
         if not part:
-            raise StoreDamaged("a cached file is shorter than it was", hint="run a verification")
+            raise StoreDamaged("the file is shorter than it was", hint="run a verification")
         parts.append(part)
         offset, size = offset + len(part), size - len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)

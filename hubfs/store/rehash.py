@@ -1,4 +1,4 @@
-"""Reading a blob whole, to see what it holds, without pushing anything else out of memory."""
+"""Reading a file whole, to see what it holds, without pushing anything else out of memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hubfs.errors import StoreDamaged
-from hubfs.model.content import MIB
+from hubfs.model.content import MIB, Content
 from hubfs.store.reading import Extent, drop_behind, read_blocking, read_nowait
 
 PIECE: Final = MIB
@@ -23,15 +23,17 @@ class Digests(NamedTuple):
 
     size: int
     sha256: str
-    git_oid: str | None  # None: too large to be a plain git file
+    git_oid: str | None = None  # None: too large to be a plain git file
+
+    @property
+    def contents(self) -> list[Content]:
+        """The contents that the file is, whichever way a listing promises them."""
+        found = [Content(self.size, sha256=self.sha256)]
+        return [*found, Content(self.size, git_oid=self.git_oid)] if self.git_oid else found
 
 
 def rehash(path: Path, pace: Callable[[int], None] = lambda _: None) -> Digests:
-    """Hash the file at `path`. Blocks; lets other threads run.
-
-    Pages that were in memory stay there, and those that were not are not left
-    there. `pace` is called with the size of each piece when it is hashed: it
-    may sleep, or raise to end the whole.
+    """Hash the file at `path`, as `digests_of` does.
 
     Raises:
         StoreDamaged: it cannot be opened or read, or is shorter than it says.
@@ -41,14 +43,23 @@ def rehash(path: Path, pace: Callable[[int], None] = lambda _: None) -> Digests:
     except OSError as error:
         raise StoreDamaged(f"cannot open {path}: {error.strerror}") from error
     try:
-        # The kernel's readahead would make the next piece look as if somebody had wanted it.
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        return _rehash(descriptor, os.fstat(descriptor).st_size, pace)
+        return digests_of(descriptor, os.fstat(descriptor).st_size, pace)
     finally:
         os.close(descriptor)
 
 
-def _rehash(descriptor: int, size: int, pace: Callable[[int], None]) -> Digests:
+def digests_of(descriptor: int, size: int, pace: Callable[[int], None] = lambda _: None) -> Digests:
+    """Hash the first `size` bytes of an open file. Blocks; lets other threads run.
+
+    Pages that were in memory stay there, and those that were not are not left
+    there. `pace` is called with the size of each piece when it is hashed: it
+    may sleep, or raise to end the whole.
+
+    Raises:
+        StoreDamaged: it cannot be read, or is shorter than that.
+    """
+    # The kernel's readahead would make the next piece look as if somebody had wanted it.
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
     sha256 = hashlib.sha256(usedforsecurity=False)
     git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     is_small = size <= LARGEST_GIT_FILE

@@ -42,15 +42,17 @@ class Outcome:
 
 
 class Client:
-    """One user's programs; `home` is theirs, the cache is the mount's `.hub`."""
+    """One user's programs; `home` is theirs, the cache is the mount's `.hub`, or a folder."""
 
-    def __init__(self, mounted: Mounted, home: Path, version: str = OURS) -> None:
+    def __init__(
+        self, mounted: Mounted, home: Path, version: str = OURS, cache: Path | None = None
+    ) -> None:
         self.mounted = mounted
         self.complaints = ""
         self.home = home
         packages = [] if version == OURS else [str(installed(version))]
         self._environment = environment_in(home) | {
-            "HF_HUB_CACHE": str(mounted / ".hub"),
+            "HF_HUB_CACHE": str(cache or mounted / ".hub"),
             "HF_ENDPOINT": mounted.hub.endpoint,
             "HF_TOKEN": "hf_test",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def hub() -> Iterator[LocalHub]:
     """A Hub without repos; `hf_test` opens everything."""
     with LocalHub(token="hf_test") as hub:
         yield hub
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than that of the cache."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder)
+        if path.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("all of this machine is one file system")
+        yield path
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""Blobs in doubt, looked at again: read whole, then trusted, or given up."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from hubfs.errors import StoreDamaged
+from hubfs.model.content import Content
+from hubfs.store.blobs import Blobs
+from hubfs.store.files import sync_directory, writing
+from hubfs.store.links import Stamp, is_sound, wait_until_still
+from hubfs.store.rehash import digests_of
+
+log = logging.getLogger(__name__)
+
+
+def recheck(blobs: Blobs, content: Content) -> None:
+    """If the blob of `content` is in doubt, read it whole: it is trusted again, or given up.
+
+    The other names of a file that is given up keep what they hold. Blocks for
+    as long as the disk takes.
+
+    Raises:
+        StoreFull: a wrong one cannot be removed.
+    """
+    if blobs.find(content) is None:
+        blobs.recover(content)
+    sha256 = blobs.find(content)
+    if sha256 is None or not _is_in_doubt(blobs, sha256) or _is_right(blobs, sha256):
+        return
+    log.warning("blob %s was changed from outside: it is given up", sha256)
+    _give_up(blobs, sha256)
+
+
+def _is_in_doubt(blobs: Blobs, sha256: str) -> bool:
+    try:
+        return not is_sound(blobs.path(sha256).stat(), blobs.links.find(sha256))
+    except OSError:
+        return False
+
+
+def _is_right(blobs: Blobs, sha256: str) -> bool:
+    try:
+        descriptor = os.open(blobs.path(sha256), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return _is_right_now(blobs, sha256, descriptor)
+    except StoreDamaged:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _is_right_now(blobs: Blobs, sha256: str, descriptor: int) -> bool:
+    before = os.fstat(descriptor)
+    wait_until_still(before)
+    if digests_of(descriptor, before.st_size).sha256 != sha256:
+        return False
+    after = os.fstat(descriptor)
+    if Stamp.of(after) != Stamp.of(before):
+        return False
+    if after.st_nlink > 1:
+        blobs.links.put_all([(sha256, Stamp.of(after))])
+    else:
+        blobs.links.drop_all([sha256])
+        blobs.record(sha256, Content(after.st_size, sha256=sha256))  # it takes room of ours now
+    return True
+
+
+def _give_up(blobs: Blobs, sha256: str) -> None:
+    # The file first: a file without a record would be taken for a blob.
+    path = blobs.path(sha256)
+    with writing(path):
+        path.unlink(missing_ok=True)
+        sync_directory(path.parent)
+    blobs.forget(sha256)
+    blobs.links.drop_all([sha256])
