@@ -131,6 +131,8 @@ class Namespace:
         found = await self._syncer.ensure(repo, revision)
         if isinstance(found, Synced):
             return self.view_attributes(found)
+        if not revision and found.canonical.org == repo.name:
+            return await self._org(repo.kind, repo.name)
         link = self._find_alias(repo.kind, str(RevisionName(repo.name, revision)))
         assert link is not None  # noqa: S101 - the syncer has stored it
         return link

@@ -239,7 +239,9 @@ class Syncer:
         await self._note_own_name(canonical, revision)
         if canonical == repo:
             return found
-        await self._note_other_name(repo, revision, canonical)
+        # A link from `acme` to `acme/model` would lead into itself.
+        if revision or canonical.org != repo.name:
+            await self._note_other_name(repo, revision, canonical)
         return Renamed(canonical)
 
     async def _note_own_name(self, repo: RepoId, revision: str) -> None:

@@ -10,6 +10,7 @@ from hubfs.fs.inodes import DATASETS, ROOT, SPACES, place_of
 from hubfs.fs.namespace import MOST_MISSES, NEGATIVE_TTL, Misses, Namespace
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.store.catalog import Catalog, Node
+from hubfs.sync.syncer import Syncer
 from tests.sync.conftest import TTL
 from tests.sync.fakehub import FakeHub
 
@@ -32,6 +33,34 @@ def target(namespace: Namespace, catalog: Catalog, link: Attributes) -> str:
     found = namespace.link_target(node)
     assert len(found) == link.size
     return found.decode()
+
+
+async def test_a_bare_name_does_not_lead_into_itself(
+    namespace: Namespace, catalog: Catalog, hub: FakeHub
+) -> None:
+    hub.put("acme/model", "one", "a")
+    hub.names["acme"] = "acme/model"
+    hub.knows_authors = False
+    found = await look(namespace, catalog, "acme")
+    assert found.type is NodeType.DIRECTORY
+    assert catalog.find_alias(RepoKind.MODEL, "acme") is None
+    assert (await look(namespace, catalog, "acme/model")).type is NodeType.DIRECTORY
+    assert await look(namespace, catalog, "acme") == found
+
+
+async def test_a_repo_that_gets_its_old_name_back_is_a_directory_again(
+    namespace: Namespace, catalog: Catalog, hub: FakeHub, syncer: Syncer
+) -> None:
+    hub.put("acme/model", "one", "a")
+    hub.put("acme/new", "one", "a")
+    hub.names["acme/model"] = "acme/new"
+    link = await look(namespace, catalog, "acme/model")
+    assert target(namespace, catalog, link) == "new"
+    hub.names = {"acme/new": "acme/model"}
+    await syncer.refresh(RepoId(RepoKind.MODEL, "acme/new"))
+    assert (await look(namespace, catalog, "acme/model")).type is NodeType.DIRECTORY
+    link = await look(namespace, catalog, "acme/new")
+    assert target(namespace, catalog, link) == "model"
 
 
 @pytest.mark.parametrize("name", [".git", "a--b", "x.git", ".Trash-0", "a b", "ä", "x@", "x@a..b"])

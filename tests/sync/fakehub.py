@@ -28,6 +28,7 @@ class FakeHub(HubApi):
         self.asked: list[str] = []
         self.error: Exception | None = None
         self.turns_pages = True
+        self.knows_authors = True
         self.gate = trio.Event()
         self.gate.set()
 
@@ -72,6 +73,7 @@ class FakeHub(HubApi):
         del kind, patience
         await self._answer(f"author {name}")
         owners = [each.partition("/")[0] for each in self.repos if "/" in each]
+        owners = owners if self.knows_authors else []
         return next((each for each in owners if each.lower() == name.lower()), None)
 
     async def ref_names(self, repo: RepoId, *, patience: float = 10.0) -> list[str]:
