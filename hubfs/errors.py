@@ -110,7 +110,7 @@ class StoreFull(StoreError):
 
 
 class StoreReadOnly(StoreFull):
-    """The cache may not be written, so making room would not help."""
+    """The cache may not be written, or not so much, and making room would not help."""
 
 
 class StoreDamaged(StoreError):

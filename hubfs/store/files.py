@@ -11,7 +11,8 @@ from pathlib import Path
 from hubfs.errors import StoreDamaged, StoreFull, StoreReadOnly
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+# Also of a file that is larger than the file system's largest, as 4 GiB are on a FAT disk.
+FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
 BLOCK_SIZE = 512  # what st_blocks counts, whatever the file system
 
 
@@ -21,7 +22,7 @@ def writing(path: Path) -> Iterator[None]:
 
     Raises:
         StoreFull: there is no room.
-        StoreReadOnly: there is no permission to write.
+        StoreReadOnly: there is no permission to write, or never so much.
         StoreDamaged: any other failure of the disk.
     """
     try:
