@@ -85,7 +85,7 @@ def ensure_daemon(settings: Settings) -> None:
         if address is not None:
             return
     arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
-    start(arguments + ["--offline"] * settings.offline, log_file_of(settings))
+    start([*arguments, "--offline" if settings.offline else "--no-offline"], log_file_of(settings))
 
 
 def _check(engine: Reached, items: list[Json], *, as_json: bool) -> None:

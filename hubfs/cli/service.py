@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import click
 
-from hubfs.cli.units import MARK, USUAL_NAME, Service, stub_text, unit_text
+from hubfs.cli.changes import Changes
+from hubfs.cli.units import USUAL_NAME, Service, stub_text, unit_text
 from hubfs.config.places import absolute, home
 from hubfs.errors import HubfsError, UsageError
 
 HELPERS: Final = ("mount.hubfs", "mount.fuse.hubfs")
-_SYSTEMD_RUNS: Final = Path("/run/systemd/system")
 _NAME = click.option(
     "--name", default=USUAL_NAME, show_default=True, help="Of the service: one for each mount."
 )
@@ -81,14 +78,14 @@ def install(
       hubfs service install --dry-run
     """
     found = _service(name, is_system=is_system, mountpoint=mountpoint)
-    does = _Doer(root, dry_run=dry_run)
+    does = Changes(root, dry_run=dry_run)
     does.make_directory(found.mountpoint)
-    does.write(found.config, stub_text(found), keeps=True, mode=0o600)
+    does.keep_or_write(found.config, stub_text(found))
     does.write(_unit_file(found), unit_text(found))
     if found.is_system if link_helpers is None else link_helpers:
         for each in HELPERS:
             does.link(Path("/sbin") / each, found.python.with_name(each))
-    does.tell_systemd(found, "daemon-reload")
+    _tell_systemd(does, found, "daemon-reload")
     of_user = "" if found.is_system else " --user"
     click.echo(f"start it with: systemctl{of_user} enable --now {found.name}")
     if not found.is_system:
@@ -101,7 +98,9 @@ def install(
 @_ROOT
 @_DRY
 def uninstall(*, is_system: bool | None, name: str, root: Path | None, dry_run: bool) -> None:
-    r"""Stop the service, and remove its unit and the links. Configuration and cache stay.
+    r"""Stop the service, and remove its unit. Configuration and cache stay.
+
+    The links for mount(8) go with the last service.
 
     \b
     Examples:
@@ -109,14 +108,16 @@ def uninstall(*, is_system: bool | None, name: str, root: Path | None, dry_run: 
       hubfs service uninstall --user --dry-run
     """
     found = _service(name, is_system=is_system, mountpoint=None)
-    does = _Doer(root, dry_run=dry_run)
+    does = Changes(root, dry_run=dry_run)
     if not does.exists(_unit_file(found)):
         raise HubfsError(f"there is no service {name}", hint=f"{_unit_file(found)} is not there")
-    does.tell_systemd(found, "disable", "--now", found.name)
+    does.refuse_others(_unit_file(found))
+    _tell_systemd(does, found, "disable", "--now", found.name)
+    others = does.written_beside(_unit_file(found))
     does.remove(_unit_file(found))
-    for each in HELPERS if found.is_system else ():
+    for each in HELPERS if found.is_system and not others else ():
         does.unlink(Path("/sbin") / each, found.python.with_name(each))
-    does.tell_systemd(found, "daemon-reload")
+    _tell_systemd(does, found, "daemon-reload")
     click.echo(f"kept: {found.config}, and the cache")
 
 
@@ -147,93 +148,5 @@ def _unit_file(service: Service) -> Path:
     ) / f"{service.name}.service"
 
 
-class _Doer:
-    """Does things to the machine, or to what is below `root`; or, dry, only says them."""
-
-    def __init__(self, root: Path | None, *, dry_run: bool) -> None:
-        self._root = root
-        self._is_dry = dry_run
-
-    def exists(self, path: Path) -> bool:
-        """Whether something of that name is there."""
-        return os.path.lexists(self._place(path))
-
-    def make_directory(self, path: Path) -> None:
-        """Make it, if it is not there; it may be a mount that is dead."""
-        if not self.exists(path) and self._may(f"make {path}"):
-            with _refusals(path), contextlib.suppress(FileExistsError):
-                self._place(path).mkdir(parents=True)
-
-    def write(self, path: Path, text: str, *, keeps: bool = False, mode: int = 0o644) -> None:
-        """Write a file whole, over what was written so before; `keeps` leaves any other.
-
-        Raises:
-            HubfsError: someone else wrote the one that is there.
-        """
-        place = self._place(path)
-        if self.exists(path) and (keeps or not place.read_text().startswith(MARK)):
-            if keeps:
-                click.echo(f"keep {path}")
-                return
-            hint = "give the service another --name, or move the file away"
-            raise HubfsError(f"{path} was not written by hubfs", hint=hint)
-        if not self._may(f"write {path}", text):
-            return
-        with _refusals(path):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            new = place.with_name(f".{place.name}.new")
-            new.write_text(text)
-            new.chmod(mode)
-            new.replace(place)
-
-    def link(self, path: Path, target: Path) -> None:
-        """Make a symlink, in place of another symlink if there is one."""
-        place = self._place(path)
-        if place.exists() and not place.is_symlink():
-            raise HubfsError(f"{path} is not a symlink", hint="give --no-link-helpers")
-        if not self._may(f"link {path} to {target}"):
-            return
-        with _refusals(path):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.unlink(missing_ok=True)
-            place.symlink_to(target)
-
-    def unlink(self, path: Path, target: Path) -> None:
-        """Remove a symlink, if it leads to `target`."""
-        place = self._place(path)
-        if place.is_symlink() and place.readlink() == target:
-            self.remove(path)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file."""
-        if self._may(f"remove {path}"):
-            with _refusals(path):
-                self._place(path).unlink()
-
-    def tell_systemd(self, service: Service, *words: str) -> None:
-        """Run systemctl, where systemd runs."""
-        command = ["systemctl", *([] if service.is_system else ["--user"]), *words]
-        if self._root is not None or not (self._is_dry or _SYSTEMD_RUNS.is_dir()):
-            return
-        if self._may(f"run {' '.join(command)}"):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                click.echo(f"  it failed: {done.stderr.strip()}", err=True)
-
-    def _may(self, what: str, text: str = "") -> bool:
-        click.echo(f"would {what}" if self._is_dry else what)
-        if self._is_dry and text:
-            click.echo("".join(f"    {line}" for line in text.splitlines(keepends=True)))
-        return not self._is_dry
-
-    def _place(self, path: Path) -> Path:
-        return path if self._root is None else self._root / path.relative_to("/")
-
-
-@contextlib.contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "" if os.getuid() == 0 else "run as root, or give --user"
-        raise HubfsError(f"cannot change {path}: {error.strerror}", hint=hint) from error
+def _tell_systemd(does: Changes, service: Service, *words: str) -> None:
+    does.run_systemctl(*([] if service.is_system else ["--user"]), *words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import click
 from click.shell_completion import get_completion_class
@@ -23,7 +24,9 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
     from hubfs.daemon.worker import Worker  # noqa: PLC0415 - heavy
 
     os.chdir("/")
-    open_log(settings, foreground=ready_fd is None)
+    log = open_log(settings, foreground=ready_fd is None)
+    # It ends soon, and takes no new settings; but its log may be rotated.
+    signal.signal(signal.SIGHUP, lambda *_: log.reopen())
     readiness = Readiness(ready_fd)
     try:
         with Worker(settings) as worker:

@@ -75,7 +75,8 @@ class Reloading:
         try:
             changes = changes_between(self._layer, self._sources.combined())
         except UsageError as error:
-            log.warning("the settings stay as they were: %s", error)
+            said = f"{error}; {error.hint}" if error.hint else str(error)
+            log.warning("the settings stay as they were: %s", said)
             return
         self._layer = changes.layer
         settings = settings_from(self._layer, self._mountpoint)

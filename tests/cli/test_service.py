@@ -74,6 +74,7 @@ def test_what_others_wrote_is_not_touched(tmp_path: Path) -> None:
     unit.write_text("[Service]\n")
     said = complaint_of_install(tmp_path)
     assert "/etc/systemd/system/hubfs.service was not written by hubfs" in said
+    complaint(run("service", "uninstall", "--system", "--root", tmp_path), 1)
     assert unit.read_text() == "[Service]\n"
 
 
@@ -88,7 +89,7 @@ def test_a_name_that_can_be_none_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_mount_has_a_configuration_and_a_cache_of_its_own(
+def test_another_mount_has_its_own_configuration_and_cache_and_shares_the_links(
     installed: Install, tmp_path: Path
 ) -> None:
     installed("--name", "hubfs-mirror", "--mountpoint", "/mirror", "--no-link-helpers")
@@ -98,6 +99,14 @@ def test_another_mount_has_a_configuration_and_a_cache_of_its_own(
     stub = (tmp_path / "etc/hubfs/hubfs-mirror.toml").read_text()
     assert 'cache_dir = "/var/cache/hubfs-mirror"\n' in stub
     assert not (tmp_path / "sbin").exists()
+    installed()
+    links = [tmp_path / "sbin" / name for name in HELPERS]
+    for name in ("hubfs", "hubfs-mirror"):
+        assert all(link.is_symlink() for link in links)
+        assert not run(
+            "service", "uninstall", "--system", "--root", tmp_path, "--name", name
+        ).stderr
+    assert not any(link.is_symlink() for link in links)
 
 
 @pytest.mark.parametrize("is_system", [True, False])
