@@ -113,6 +113,10 @@ class StoreReadOnly(StoreFull):
     """The cache may not be written, or not so much, and making room would not help."""
 
 
+class StillNeeded(StoreError):
+    """What is to be deleted is pinned or open."""
+
+
 class StoreDamaged(StoreError):
     """A cached file cannot be read, or is not what its name says."""
 

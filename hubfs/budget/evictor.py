@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial as bind
 from typing import Final
 
 import trio
 
 from hubfs.budget import policy
-from hubfs.budget.figures import figures_of, names_in_use
+from hubfs.budget.figures import figures_of, names_in_use, names_open
 from hubfs.budget.pinned import Pinned
 from hubfs.config import CacheSettings
 from hubfs.counters import COUNTERS
@@ -38,22 +38,26 @@ KEEP_USED_EVERY: Final = 60.0
 KEEP_OPEN_EVERY: Final = 600.0
 TIGHT_FOR: Final = 30.0  # seconds after which what is fetched for later is given up
 TELL_EVERY: Final = 600.0
+PINNED_FOR: Final = 10.0  # seconds for which a sum of what is pinned is good enough
 MOST_AT_ONCE: Final = 256
+MOST_NAMED: Final = 200
 _ALL: Final = 1 << 62
 
 
 @dataclass(slots=True)
 class Evicted:
-    """What has been deleted: in one go, or altogether."""
+    """What has been deleted in one go; `first` are the first of its items."""
 
     at: float = 0.0
     items: int = 0
     size: int = 0
+    first: list[Item] = field(default_factory=list)
 
     def note(self, choice: policy.Choice) -> None:
         """So much more."""
         self.items += len(choice.going)
         self.size += choice.freed
+        self.first += choice.going[: MOST_NAMED - len(self.first)]
 
 
 class Evictor:
@@ -68,6 +72,7 @@ class Evictor:
         self._turn = trio.Lock()  # evictions, and looks at the whole, go one at a time
         self._used_at = self._opened_at = self._told_at = self._full_at = float("-inf")
         self._tight_since = float("inf")
+        self._pinned_at, self._pinned_size = float("-inf"), 0
 
     # --- the service -------------------------------------------------------------------
 
@@ -98,7 +103,7 @@ class Evictor:
     async def look(self) -> None:
         """Make room if there is too little, and say how much there is."""
         await self._keep_used_if_due()
-        await self._drop_old_partials()
+        await self.drop_old_partials()
         wanted = self._wanted()
         freed = (await self.make_room(wanted)).size if wanted else 0
         if self._tell_of_room():
@@ -168,7 +173,10 @@ class Evictor:
         return self._noted(done)
 
     async def evict(self, items: Iterable[Item], *, is_forced: bool = False) -> Evicted:
-        """Delete these; what is in use or pinned only if forced, and readers keep their bytes."""
+        """Delete these; what is in use or pinned only if forced, and readers keep their bytes.
+
+        A partial that is being filled is never deleted: who fills it would fail.
+        """
         done, left = Evicted(time.time()), iter(items)
         async with self._turn:
             await self._begin()
@@ -185,6 +193,35 @@ class Evictor:
             oldest = self._store.ledger.oldest()
             return await trio.to_thread.run_sync(policy.choose, oldest, wanted, kept, _ALL)
 
+    def names_open(self) -> set[bytes]:
+        """The names in the ledger of all that is open."""
+        return names_open(self._store, self._fetcher)
+
+    async def names_that_stay(self) -> set[bytes]:
+        """The same of all that is open or pinned."""
+        opened = self.names_open()
+        return opened | await trio.to_thread.run_sync(self._pinned_names)
+
+    def _pinned_names(self) -> set[bytes]:
+        self.pinned.refresh()
+        return set(self.pinned.names())
+
+    async def pinned_size(self) -> int:
+        """What of the disk pins keep; as it was some seconds ago."""
+        if trio.current_time() - self._pinned_at > PINNED_FOR:
+            self._pinned_at = trio.current_time()
+            self._pinned_size = await trio.to_thread.run_sync(self._size_of_pinned)
+        return self._pinned_size
+
+    def _size_of_pinned(self) -> int:
+        found = map(self._store.ledger.find, self._pinned_names())
+        return sum(item.occupied for item in found if item is not None)
+
+    def note_pins(self) -> None:
+        """Pins have changed."""
+        self._pinned_at = float("-inf")
+        self._fetcher.room.wake()
+
     async def _begin(self) -> None:
         await self._keep_used()
         await trio.to_thread.run_sync(self.pinned.refresh)
@@ -193,13 +230,15 @@ class Evictor:
         self, items: Iterator[Item], wanted: int, *, is_forced: bool = False
     ) -> policy.Choice:
         """Choose, and mark what was chosen, in one breath."""
-        keeps = self._keeper() if not is_forced else (lambda _: False)
+        keeps = self._keeper(is_forced=is_forced)
         choice = policy.choose(items, wanted, keeps, MOST_AT_ONCE)
         self._store.leaving.mark([item.name for item in choice.going])
         return choice
 
-    def _keeper(self) -> Callable[[Item], bool]:
+    def _keeper(self, *, is_forced: bool = False) -> Callable[[Item], bool]:
         used = names_in_use(self._store, self._fetcher)
+        if is_forced:
+            return lambda item: item.name in used and not item.is_blob
         return lambda item: item.name in used or self.pinned.keeps(item)
 
     async def _carry_out(self, choice: policy.Choice) -> None:
@@ -225,7 +264,8 @@ class Evictor:
             log.info("%d items of %d bytes are deleted to make room", done.items, done.size)
         return done
 
-    async def _drop_old_partials(self) -> None:
+    async def drop_old_partials(self) -> None:
+        """Delete what is here in part and was not used for the time that is allowed."""
         before = time.time() - self._settings.partial_age
         oldest = next(self._store.ledger.oldest_of(PARTIAL), None)
         if oldest is not None and oldest.used_at < before:

@@ -24,10 +24,15 @@ def figures_of(store: Store, opened: Iterable[OpenContent]) -> Figures:
     return Figures(taken, coming, store.space().available)
 
 
+def names_open(store: Store, fetcher: Fetcher) -> set[bytes]:
+    """The names in the ledger of all that is open."""
+    return {name for each in fetcher.opened for name in names_of(store, each.content)}
+
+
 def names_in_use(store: Store, fetcher: Fetcher) -> set[bytes]:
-    """The names in the ledger of all that is open, or was until a moment ago."""
-    contents = {each.content for each in fetcher.opened} | fetcher.used.keys()
-    return {name for content in contents for name in names_of(store, content)}
+    """The same, and of what was open until a moment ago, as the ledger does not know yet."""
+    used = {name for content in fetcher.used for name in names_of(store, content)}
+    return used | names_open(store, fetcher)
 
 
 def names_of(store: Store, content: Content) -> list[bytes]:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hubfs.budget.figures import names_of
+from hubfs.budget.sharing import contents_of, digest_of
 from hubfs.model.content import Content
-from hubfs.model.identifiers import RepoId, find_repo_id, is_commit, is_repo_name
+from hubfs.model.identifiers import find_repo_id, is_commit
 from hubfs.model.patterns import matches
 from hubfs.store.catalog import Catalog
 from hubfs.store.ledger import Item
@@ -23,10 +24,15 @@ from hubfs.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a pin means now: nothing as long as its repo is not known at its revision."""
+    """What a pin means now: files of the tree `number`; none while its revision is not known."""
 
-    is_known: bool
     contents: frozenset[Content] = frozenset()
+    number: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the pin's repo has been listed at its revision."""
+        return self.number > 0
 
     @property
     def size(self) -> int:
@@ -40,7 +46,7 @@ class Pinned:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pins = Pins(store.index)
-        self._known: dict[tuple[int, str], frozenset[Content]] = {}
+        self._known: dict[tuple[int, str], Match] = {}
         self._matches: dict[PinRecord, Match] = {}
         self._digests: frozenset[bytes] = frozenset()
 
@@ -48,19 +54,18 @@ class Pinned:
         """Look where the pins' revisions are now. Call it from a worker thread."""
         found = {pin: self._match(pin) for pin in self._pins.all()}
         if found != self._matches:
+            self._known = {(match.number, pin.pattern): match for pin, match in found.items()}
             contents = [content for match in found.values() for content in match.contents]
-            self._digests = frozenset(map(_digest, contents))
+            self._digests = frozenset(map(digest_of, contents))
             self._matches = found
 
     def _match(self, pin: PinRecord) -> Match:
         catalog = self._store.catalog(pin.endpoint)
         snapshot = find_snapshot(catalog, pin)
         if snapshot is None:
-            return Match(is_known=False)
-        key = (snapshot.number, pin.pattern)
-        if key not in self._known:
-            self._known[key] = frozenset(_contents(catalog, snapshot, pin.pattern))
-        return Match(is_known=True, contents=self._known[key])
+            return Match()
+        known = self._known.get((snapshot.number, pin.pattern))
+        return known or Match(frozenset(_contents(catalog, snapshot, pin.pattern)), snapshot.number)
 
     @property
     def matches(self) -> dict[PinRecord, Match]:
@@ -73,11 +78,7 @@ class Pinned:
             return False
         if item.is_blob:
             return item.name[1:] in self._digests or item.oid in self._digests
-        return self.keeps_content(item.content)
-
-    def keeps_content(self, content: Content) -> bool:
-        """Whether a pin wants the content to stay, once it is here."""
-        return _digest(content) in self._digests
+        return digest_of(item.content) in self._digests
 
     def names(self) -> Iterator[bytes]:
         """The names in the ledger that the pinned contents have, if they are here."""
@@ -89,30 +90,15 @@ class Pinned:
 def find_snapshot(catalog: Catalog, pin: PinRecord) -> SnapshotRecord | None:
     """The tree that a pin is about, if it is known."""
     repo = find_repo_id(pin.repo)
-    repo = canonical(catalog, repo) if repo else None
+    repo = catalog.find_canonical(repo) if repo else None
     if repo is None:
         return None
     ref = catalog.find_ref(repo, pin.revision)
     commit = ref.commit if ref else pin.revision
-    return catalog.find_snapshot(repo, commit) if is_commit(commit) else None
-
-
-def canonical(catalog: Catalog, repo: RepoId) -> RepoId | None:
-    """The known repo that `repo` is a name of."""
-    if catalog.find_repo(repo) is not None:
-        return repo
-    name = catalog.find_alias(repo.kind, repo.name)
-    return RepoId(repo.kind, name) if name and is_repo_name(name) else None
+    return catalog.peek_snapshot(repo, commit) if is_commit(commit) else None
 
 
 def _contents(catalog: Catalog, snapshot: SnapshotRecord, pattern: str) -> Iterator[Content]:
-    for listing in catalog.listings(snapshot):
-        for entry in listing:
-            if entry.is_directory or not entry.size:
-                continue
-            if not pattern or matches(listing.path_of(entry), [pattern]):
-                yield entry.content
-
-
-def _digest(content: Content) -> bytes:
-    return bytes.fromhex(content.sha256 or content.git_oid or "")
+    for path, content in contents_of(catalog, snapshot):
+        if content.size and (not pattern or matches(path, [pattern])):
+            yield content

@@ -146,6 +146,7 @@ def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:
         ("reads", _mode_text(found["mode"])),
         ("hub", f"{found['endpoint']}, {found['hub']}"),
         ("cache", f"{cache['directory']}: {cache['blobs']} blobs, {size_text(cache['size'])}"),
+        ("room", _room(cache)),
         ("disk", f"{size_text(cache['disk_available'])} of {size_text(cache['disk_total'])} free"),
         ("repos", str(found["repos"])),
         ("jobs", f"{found['jobs']['running']} running, {found['jobs']['pending']} waiting"),
@@ -169,3 +170,15 @@ def _scrub_text(scrub: Json) -> str:
     if scrub["flaws"]:
         text += f", {scrub['flaws']} flaws found"
     return text + (f"; last ended {scrub['ended_at'][:10]}" if scrub["ended_at"] else "")
+
+
+def _room(cache: Json) -> str:
+    """What the cache takes, of what it may."""
+    text = f"{size_text(cache['taken'])} taken"
+    if cache["budget"] is not None:
+        text += f" of {size_text(cache['budget'])}"
+    text += f", {size_text(cache['pinned'])} pinned, {size_text(cache['min_free'])} left free"
+    if cache["evicted"]:
+        at = cache["evicted"]["at"][:16].replace("T", " ")
+        text += f", {size_text(cache['evicted']['size'])} deleted at {at}"
+    return f"{text}; {cache['tight']}" if cache["tight"] else text

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from hubfs.control import (
     problems,
+    routes_cache,
     routes_jobs,
     routes_models,
     routes_page,
@@ -34,7 +35,14 @@ def app_of(control: Control) -> FastAPI:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
     )
-    for routes in (routes_jobs, routes_models, routes_scan, routes_system, routes_verify):
+    for routes in (
+        routes_jobs,
+        routes_models,
+        routes_cache,
+        routes_scan,
+        routes_system,
+        routes_verify,
+    ):
         app.include_router(routes.routes_of(control))
     app.include_router(routes_page.routes())
     problems.install(app)

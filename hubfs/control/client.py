@@ -54,12 +54,12 @@ class Client:
         """
         return self._ask("POST", path, {}, body)
 
-    def delete(self, path: str) -> Json:
+    def delete(self, path: str, **query: str) -> Json:
         """DELETE.
 
         Raises: as `get`.
         """
-        return self._ask("DELETE", path, {})
+        return self._ask("DELETE", path, query)
 
     def _ask(self, method: str, path: str, query: Json, body: Json | None = None) -> Json:
         with _translated():

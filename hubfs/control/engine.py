@@ -4,54 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 
 import trio
 
-from hubfs.config import Settings
 from hubfs.control import models
-from hubfs.control.troubles import Troubles
+from hubfs.control.parts import Parts, checked_revision
+from hubfs.control.storage import Storage
 from hubfs.control.views import job_of, moment, scrub_of, standing_of, trouble_of
-from hubfs.control.webhooks import check_webhook
 from hubfs.errors import NoSuchEntry, UsageError
-from hubfs.fetch.fetcher import Fetcher
 from hubfs.fs.xattrs import state_of
-from hubfs.fuse.modes import Mode
-from hubfs.hub.api import HubApi
 from hubfs.jobs.files import Files, canonical, newest, repo_named
-from hubfs.jobs.queue import JobQueue, Wanted
-from hubfs.jobs.scrubbing import Scrubber
+from hubfs.jobs.queue import Wanted
 from hubfs.jobs.selection import Selection
 from hubfs.jobs.states import JobKind
 from hubfs.model.classification import classify
-from hubfs.model.identifiers import RepoId, RepoKind, is_revision
+from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.model.tree import Entry
-from hubfs.store.catalog import Catalog
 from hubfs.store.records import JobRecord, RepoRecord
-from hubfs.store.store import Store
-from hubfs.sync.syncer import Synced, Syncer
+from hubfs.sync.syncer import Synced
 
-USAGE_FOR = 10.0  # seconds for which a count of all blobs is good enough
 MOST_COUNTED = 100_000  # files of a repo of which a list of repos says how much is here
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of an engine that the API speaks to. `mountpoint` is None without a mount."""
-
-    settings: Settings
-    mountpoint: str | None
-    store: Store
-    catalog: Catalog
-    api: HubApi
-    syncer: Syncer
-    fetcher: Fetcher
-    jobs: JobQueue
-    scrubber: Scrubber
-    troubles: Troubles
-    mode: Callable[[], Mode | None]
 
 
 class Control:
@@ -62,8 +37,7 @@ class Control:
         self._catalog = parts.catalog
         self.jobs = parts.jobs
         self._started_at = time.time()
-        self._usage = (0, 0)
-        self._usage_at = float("-inf")
+        self.storage = Storage(parts)
 
     @property
     def parts(self) -> Parts:
@@ -79,7 +53,7 @@ class Control:
             UsageError: no repo can be called that.
         """
         repo, revision = repo_named(wish.repo), checked_revision(wish.revision)
-        self.check_webhook(wish.webhook)
+        self._parts.check_webhook(wish.webhook)
         if self._catalog.find_repo(repo) is None:
             put = self._catalog.put_repo
             await trio.to_thread.run_sync(put, repo, RepoRecord(repo.name))
@@ -98,7 +72,7 @@ class Control:
         """
         if (wish.repo is None) != wish.all:
             raise UsageError("what is to be synced?", hint="give either a repo, or all: true")
-        self.check_webhook(wish.webhook)
+        self._parts.check_webhook(wish.webhook)
         repo = str(repo_named(wish.repo)) if wish.repo else ""
         arguments = {
             "repo": repo,
@@ -113,21 +87,12 @@ class Control:
         Raises:
             UsageError: no repo, or no revision, can be called that.
         """
-        self.check_webhook(wish.webhook)
+        self._parts.check_webhook(wish.webhook)
         everything = [_download_arguments(item) for item in wish.items]
         queued = await self.jobs.submit_all(
             [Wanted(JobKind.DOWNLOAD, arguments, wish.webhook) for arguments in everything]
         )
         return models.Batch(batch=queued[0].batch, jobs=[self.job(each) for each in queued])
-
-    def check_webhook(self, url: str) -> None:
-        """Check that jobs may be told to `url`, if there is one.
-
-        Raises:
-            UsageError: they may not.
-        """
-        if url:
-            check_webhook(url, self._parts.settings.control)
 
     async def check(self, wish: models.DownloadItem) -> models.Check:
         """What a download would bring. The repo's metadata is brought up to date for it.
@@ -285,37 +250,12 @@ class Control:
             mode=models.Mode(**asdict(mode)) if mode else None,
             offline=settings.offline,
             hub="offline" if settings.offline else breaker.reason or "reachable",
-            cache=await self.cache(),
+            cache=await self.storage.cache(),
             repos=await trio.to_thread.run_sync(self._catalog.count_repos),
             jobs={"running": len(self.jobs.running()), "pending": self.jobs.count_waiting()},
             scrub=scrub_of(self._parts.scrubber),
             troubles=[trouble_of(each) for each in self._parts.troubles.recent()],
         )
-
-    async def cache(self) -> models.Cache:
-        """How full the cache is. The count of blobs may be some seconds old."""
-        if trio.current_time() - self._usage_at > USAGE_FOR:
-            self._usage = await trio.to_thread.run_sync(self._parts.store.blobs.usage)
-            self._usage_at = trio.current_time()
-        space = self._parts.store.space()
-        return models.Cache(
-            directory=str(self._parts.settings.cache_dir),
-            blobs=self._usage[0],
-            size=self._usage[1],
-            disk_total=space.total,
-            disk_available=space.available,
-        )
-
-
-def checked_revision(text: str) -> str:
-    """`text` as a revision; empty is the default one.
-
-    Raises:
-        UsageError: no revision can be called that.
-    """
-    if text and not is_revision(text):
-        raise UsageError(f"not a revision: {text!r}", hint="give a branch, a tag or a commit")
-    return text
 
 
 def _download_arguments(item: models.DownloadItem) -> dict[str, object]:

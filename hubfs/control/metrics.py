@@ -13,6 +13,8 @@ _COUNTED: Final = {
     "hub_requests": "Answers of the Hub and its storage, by what was asked for and status.",
     "downloaded_bytes": "Bytes of contents that came over the network.",
     "fetch_errors": "Requests for contents that failed, by the kind of failure.",
+    "evictions": "Blobs and partials that were deleted to make room.",
+    "evicted_bytes": "What they took on disk.",
     "jobs_ended": "Attempts at jobs that have ended, by kind and what became of the job.",
 }
 _TIMED: Final = {"read_wait": "Seconds that reads waited for bytes that were not here."}
@@ -27,6 +29,9 @@ async def exposition(control: Control) -> str:
             gauge("hubfs_info", "The running version.", {f'{{version="{status.version}"}}': 1}),
             gauge("hubfs_cache_bytes", "Bytes of complete blobs.", {"": status.cache.size}),
             gauge("hubfs_cache_blobs", "Complete blobs.", {"": status.cache.blobs}),
+            gauge("hubfs_cache_taken_bytes", "What it takes on disk.", {"": status.cache.taken}),
+            gauge("hubfs_cache_pinned_bytes", "What pins keep of it.", {"": status.cache.pinned}),
+            _budget(status.cache.budget),
             gauge("hubfs_disk_bytes", "Size of the cache's disk.", {"": status.cache.disk_total}),
             gauge(
                 "hubfs_disk_available_bytes",
@@ -52,6 +57,11 @@ async def exposition(control: Control) -> str:
             *(_timed(name, text) for name, text in _TIMED.items()),
         ]
     )
+
+
+def _budget(size: int | None) -> str:
+    values = {} if size is None else {"": size}
+    return gauge("hubfs_cache_budget_bytes", "The most that the cache may take.", values)
 
 
 def _counted(name: str, text: str) -> str:

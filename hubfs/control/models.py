@@ -266,12 +266,67 @@ class Check(BaseModel):
     missing_size: int
 
 
+class EvictRequest(Question):
+    """Delete what was used longest ago; or with `repo`, forget it and what only it has."""
+
+    to: int | None = Field(
+        None, ge=0, le=1 << 62, description="What the cache may take; none: its budget."
+    )
+    repo: RepoName | None = None
+    revision: Revision = ""
+    force: bool = Field(default=False, description="Though it is pinned or open.")
+    dry_run: bool = Field(default=False, description="Only say what would go.")
+    webhook: Webhook = ""
+
+
+class PinRequest(Question):
+    """Files that shall stay here."""
+
+    repo: RepoName
+    revision: Revision = ""
+    pattern: str = Field("", max_length=1024, description="A glob; empty means all files.")
+
+
+class Pin(BaseModel):
+    """A pin, and what it means now. What is not here is not fetched for it."""
+
+    repo: str
+    revision: str
+    pattern: str
+    created_at: datetime
+    is_known: bool = Field(description="Whether the repo has been listed at that revision.")
+    files: int
+    size: int
+    cached: int
+
+
+class Pins(BaseModel):
+    """All pins of this endpoint."""
+
+    pins: list[Pin]
+
+
+class Evicted(BaseModel):
+    """What was deleted last to make room."""
+
+    at: datetime
+    items: int
+    size: int
+
+
 class Cache(BaseModel):
-    """The cache of this node."""
+    """The cache of this node. `size` is what blobs hold, `taken` what all of it takes on disk."""
 
     directory: str
     blobs: int
     size: int
+    partials: int = 0
+    taken: int = 0
+    budget: int | None = Field(None, description="The most that may be taken; null: no limit.")
+    min_free: int = Field(0, description="What is left free on the disk.")
+    pinned: int = 0
+    tight: str = Field("", description="Why nothing new is kept, while it is so.")
+    evicted: Evicted | None = None
     disk_total: int
     disk_available: int
 

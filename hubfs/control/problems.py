@@ -27,6 +27,7 @@ STATUSES: Final[dict[type[errors.HubfsError], int]] = {
     errors.RateLimited: 503,
     errors.Offline: 503,
     errors.StoreFull: 507,
+    errors.StillNeeded: 409,
     errors.FetchStopped: 503,
     errors.NoSuchJob: 404,
     errors.WrongJobState: 409,

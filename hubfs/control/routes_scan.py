@@ -18,7 +18,7 @@ def routes_of(control: Control) -> APIRouter:
     async def scan(wish: ScanRequest) -> Job:
         """Adopt what is on disk already: a Hub client's cache, or any folder of models."""
         wanted = wanted_of(wish)
-        control.check_webhook(wish.webhook)
+        control.parts.check_webhook(wish.webhook)
         return control.job(await control.jobs.submit(wanted))
 
     return router

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from hubfs.control import models
-from hubfs.control.engine import Control, Parts, checked_revision
+from hubfs.control.engine import Control
+from hubfs.control.parts import Parts, checked_revision
 from hubfs.control.problems import responses
 from hubfs.control.webhooks import check_webhook
 from hubfs.errors import UsageError

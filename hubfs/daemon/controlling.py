@@ -28,7 +28,8 @@ from hubfs.errors import StoreFull
 from hubfs.fuse.modes import Mode
 
 if TYPE_CHECKING:
-    from hubfs.control.engine import Control, Parts
+    from hubfs.control.engine import Control
+    from hubfs.control.parts import Parts
     from hubfs.control.server import ControlServer
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ class Controlling:
 
     def _control(self) -> Control:
         """What answers; made once, when it is asked for."""
-        from hubfs.control.engine import Control, Parts  # noqa: PLC0415 - a part of the same
+        from hubfs.control.engine import Control  # noqa: PLC0415 - a part of the same
+        from hubfs.control.parts import Parts  # noqa: PLC0415 - a part of the same
 
         with self._making:
             made = self._made = self._made or Control(self._parts(Parts))
@@ -95,6 +97,7 @@ class Controlling:
             api=engine.api,
             syncer=engine.syncer,
             fetcher=engine.fetcher,
+            evictor=engine.evictor,
             jobs=engine.jobs,
             scrubber=engine.scrubber,
             troubles=self._troubles,

@@ -96,7 +96,7 @@ def built(settings: Settings) -> Iterator[Engine]:
         live = Live()
         annexes: list[Annex] = [hub_cache, live]
         filesystem = Filesystem(store, catalog, namespace, trees, fetcher, annexes=annexes)
-        runners = runners_of(store, catalog, syncer, fetcher)
+        runners = runners_of(store, catalog, syncer, fetcher, evictor)
         jobs = JobQueue(Journal(store.index), runners, settings.endpoint)
         yield Engine(
             store,

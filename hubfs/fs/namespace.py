@@ -167,7 +167,7 @@ class Namespace:
     def _find_alias(self, kind: RepoKind, name: str) -> Attributes | None:
         node = Node("alias", kind.value, name)
         number = self._catalog.find_number(node)
-        # A repo that got its old name back is no alias any more, though the number is there.
+        # A repo that got its old name back, or was forgotten, leaves the number of an alias behind.
         if number is None or self._catalog.find_alias(kind, name) is None:
             return None
         return self.link_attributes(number, node)

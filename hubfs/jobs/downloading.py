@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import trio
 
+from hubfs.budget.evictor import Evictor
+from hubfs.budget.fitting import check_fits
 from hubfs.errors import EntryNotFound
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.files import Files, newest, repo_named
@@ -14,13 +16,18 @@ from hubfs.jobs.run import Run
 from hubfs.jobs.selection import Selection
 from hubfs.jobs.transport import Transport
 from hubfs.store.catalog import Catalog
+from hubfs.store.store import Store
 from hubfs.sync.syncer import Syncer
 
 
 class Downloading:
     """A runner. Arguments: `repo`, `revision`, `include`, `exclude`."""
 
-    def __init__(self, catalog: Catalog, syncer: Syncer, fetcher: Fetcher) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, syncer: Syncer, fetcher: Fetcher, evictor: Evictor
+    ) -> None:
+        self._store = store
+        self._evictor = evictor
         self._catalog = catalog
         self._syncer = syncer
         self._fetcher = fetcher
@@ -30,6 +37,7 @@ class Downloading:
 
         Raises:
             HubError: the repo cannot be had.
+            StoreFull: they cannot all be here at once.
             JobIncomplete: some of the files cannot.
         """
         files = await self._files(run)
@@ -40,6 +48,8 @@ class Downloading:
             raise EntryNotFound(
                 f"no file of {files.repo} matches", hint=f"list its files: hubfs ls {files.repo}"
             )
+        contents = (content for content, _ in files)
+        await check_fits(self._store, self._evictor, str(files.repo), size, contents)
         await Transport(run, self._fetcher).bring(iter(files))
 
     async def _files(self, run: Run) -> Files:

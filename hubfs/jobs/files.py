@@ -67,13 +67,11 @@ def canonical(catalog: Catalog, repo: RepoId) -> RepoId:
     Raises:
         RepoNotFound: it is not.
     """
-    if catalog.find_repo(repo) is not None:
-        return repo
-    other = catalog.find_alias(repo.kind, repo.name)
-    if other is None:
+    found = catalog.find_canonical(repo)
+    if found is None:
         hint = f"make it known: hubfs register {repo}"
         raise RepoNotFound(f"{repo} is not known here", hint=hint)
-    return RepoId(repo.kind, other)
+    return found
 
 
 def known(catalog: Catalog, syncer: Syncer, repo: RepoId, revision: str) -> Synced:

@@ -12,9 +12,10 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from hubfs.model.identifiers import RepoId, RepoKind
+from hubfs.model.identifiers import RepoId, RepoKind, is_repo_name
 from hubfs.model.tree import Listing, TreeBuilder
 from hubfs.store.index import Index, Table, Transaction
+from hubfs.store.met import Met
 from hubfs.store.records import (
     R,
     RefRecord,
@@ -27,6 +28,7 @@ from hubfs.store.records import (
 
 _LISTING_KEY = struct.Struct(">II")
 _NUMBER = struct.Struct(">I")
+_PAGE = 500
 _FIRST_NUMBER = 16  # below it: the fixed nodes of the mount's root
 
 
@@ -54,8 +56,10 @@ class Catalog:
 
     def __init__(self, index: Index, endpoint: str) -> None:
         """Look at the part of `index` that belongs to `endpoint`."""
+        self.endpoint = endpoint
         self._index = index
         self._scope = hashlib.sha256(endpoint.encode()).hexdigest()[:8]
+        self._met = Met()
 
     # --- repos and aliases -------------------------------------------------------------
 
@@ -68,6 +72,13 @@ class Catalog:
         with self._index.read() as txn:
             found = txn.get(self._key(kind, name), db=self._table("aliases"))
         return found.decode() if found else None
+
+    def find_canonical(self, repo: RepoId) -> RepoId | None:
+        """The known repo that `repo` is a name of."""
+        if self.find_repo(repo) is not None:
+            return repo
+        name = self.find_alias(repo.kind, repo.name)
+        return RepoId(repo.kind, name) if name and is_repo_name(name) else None
 
     def put_repo(self, repo: RepoId, record: RepoRecord) -> None:
         """Make `repo` known."""
@@ -198,8 +209,41 @@ class Catalog:
         return list(self._names("refs", self._ref_key(repo, "")))
 
     def find_snapshot(self, repo: RepoId, commit: str) -> SnapshotRecord | None:
-        """The tree of `commit`, if it has been synced."""
+        """The tree of `commit`, if it has been synced. Who finds it may use its number for ever."""
+        found = self.peek_snapshot(repo, commit)
+        return found if found and self._met.meet(found.number) else None
+
+    def peek_snapshot(self, repo: RepoId, commit: str) -> SnapshotRecord | None:
+        """The same for who keeps nothing of it: it may be forgotten afterwards."""
         return self._find("snapshots", self._ref_key(repo, commit), SnapshotRecord)
+
+    def every_commit(self) -> Iterator[tuple[RepoId, str]]:
+        """The commits whose trees are stored, of this endpoint, of repos known and forgotten."""
+        prefix = f"{self._scope}:".encode()
+        page = self._snapshot_page(prefix)
+        while page and page[0][0].startswith(prefix):
+            for key, _ in page:
+                scope, kind, name = key.decode().split(":", 2)
+                if scope == self._scope:
+                    repo, _, commit = name.rpartition("@")
+                    yield RepoId(RepoKind(kind), repo), commit
+            page = self._snapshot_page(page[-1][0] + b"\0")
+
+    def every_snapshot(self) -> Iterator[SnapshotRecord]:
+        """All stored trees, of all endpoints; read page by page."""
+        start = b""
+        while page := self._snapshot_page(start):
+            yield from (unpack(SnapshotRecord, value) for _, value in page)
+            start = page[-1][0] + b"\0"
+
+    def _snapshot_page(self, start: bytes) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        with self._index.read() as txn, txn.cursor(db=self._table("snapshots")) as cursor:
+            is_there = cursor.set_range(start) if start else cursor.first()
+            while is_there and len(found) < _PAGE:
+                found.append((bytes(cursor.key()), bytes(cursor.value())))
+                is_there = cursor.next()
+        return found
 
     def snapshots(self, repo: RepoId) -> list[str]:
         """The commits of `repo` whose trees are stored."""
@@ -233,9 +277,12 @@ class Catalog:
         def change(txn: Transaction) -> SnapshotRecord:
             known = txn.get(key, db=self._table("snapshots"))
             if known:
-                return unpack(SnapshotRecord, known)
+                record = unpack(SnapshotRecord, known)
+                self._met.keep(record.number)
+                return record
             node = Node("snapshot", repo.kind.value, repo.name, "", commit)
             number = self._number(txn, node)
+            self._met.keep(number)
             stats = builder.stats
             record = SnapshotRecord(number, stats.files, stats.size, mtime, directories)
             self._put_listings(txn, number, packed)
@@ -262,6 +309,55 @@ class Catalog:
                 return None
             listing = Listing.unpack(cursor.value())
         return listing if ordinal < listing.first + max(1, len(listing)) else None
+
+    # --- forgetting --------------------------------------------------------------------
+
+    def drop_ref(self, repo: RepoId, revision: str) -> None:
+        """Forget what `revision` of `repo` means. Its snapshot stays until it is pruned."""
+        key = self._ref_key(repo, revision)
+        self._index.write(lambda txn: txn.delete(key, db=self._table("refs")))
+
+    def drop_repo(self, repo: RepoId) -> None:
+        """Forget that there is such a repo, its other names too. Numbers keep their meaning."""
+        aliases = [
+            self._key(repo.kind, name)
+            for name in self._names("aliases", self._key(repo.kind, ""))
+            if (self.find_alias(repo.kind, name) or "").partition("@")[0] == repo.name
+        ]
+        refs = [self._ref_key(repo, revision) for revision in self.refs(repo)]
+        known = self._key(repo.kind, repo.name)
+
+        def change(txn: Transaction) -> None:
+            for table, keys in (("aliases", aliases), ("refs", refs)):
+                for key in keys:
+                    txn.delete(key, db=self._table(table))
+            for table in ("repos", "refusals"):
+                txn.delete(known, db=self._table(table))
+
+        self._index.write(change)
+
+    def drop_snapshot(self, repo: RepoId, commit: str) -> bool:
+        """Forget the tree of a commit, unless somebody has found it since the start."""
+        key = self._ref_key(repo, commit)
+        record = self.peek_snapshot(repo, commit)
+        if record is None or not self._met.let_go(record.number):
+            return False
+
+        def change(txn: Transaction) -> None:
+            if not self._met.is_going(record.number):
+                return
+            txn.delete(key, db=self._table("snapshots"))
+            with txn.cursor(db=self._table("listings")) as cursor:
+                first = _NUMBER.pack(record.number)
+                is_there = cursor.set_range(first)
+                while is_there and cursor.key().startswith(first):
+                    is_there = cursor.delete()
+
+        try:
+            self._index.write(change)
+        finally:
+            self._met.note_gone(record.number)
+        return True
 
     # --- numbers -----------------------------------------------------------------------
 

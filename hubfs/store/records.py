@@ -84,6 +84,12 @@ class PinRecord:
     pattern: str = ""
     created_at: float = 0.0
 
+    @property
+    def text(self) -> str:
+        """As people write it: `org/name@REV:GLOB`."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.repo}{revision}" + (f":{self.pattern}" if self.pattern else "")
+
 
 @dataclass(frozen=True, slots=True)
 class RefusalRecord:

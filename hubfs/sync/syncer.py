@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
@@ -160,6 +160,11 @@ class Syncer:
         Raises: as `ensure`.
         """
         return await self._ask(self._api.ref_names, repo)
+
+    def note_forgotten(self, repo: RepoId, revisions: Iterable[str]) -> None:
+        """These names are not known any more: let the kernel look them up anew."""
+        for revision in revisions:
+            self._switches.send_nowait((repo, revision))
 
     async def _ask(
         self,

@@ -138,6 +138,13 @@ def test_the_page_shows_three_downloads_and_steers_them(hub: LocalHub, tmp_path:
         hub.bandwidth = None
         wait_until(lambda: browser.text.count("completed") >= 2)
         assert "page/model0" in browser.text
+        assert " taken, 0 B pinned" in browser.text
+        browser.run(_click("pin"))
+        wait_until(lambda: "unpin" in browser.text and "0 B pinned" not in browser.text)
+        assert [pin["repo"] for pin in api.get("/v1/hub/pins")["pins"]] == ["page/model0"]
+        browser.run(_click("unpin"))
+        wait_until(lambda: "unpin" not in browser.text)
+        assert api.get("/v1/hub/pins")["pins"] == []
 
 
 def _click(label: str) -> str:

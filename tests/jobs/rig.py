@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from hubfs.config import FetchSettings, Settings
+from hubfs.config import CacheSettings, FetchSettings, Settings
 from hubfs.daemon.engine import Engine, built, services
 from hubfs.jobs.queue import JobQueue, Wanted
 from hubfs.jobs.states import JobKind, has_ended
@@ -17,15 +17,21 @@ from hubfs.store.records import JobRecord
 from tests.localhub import LocalHub
 
 PATIENCE = 60.0
+UNBOUNDED = CacheSettings()
 
 
 @asynccontextmanager
 async def engine(
-    hub: LocalHub, cache: Path, *, resumes: bool = True, **fetching: Any
+    hub: LocalHub,
+    cache: Path,
+    *,
+    resumes: bool = True,
+    budget: CacheSettings = UNBOUNDED,
+    **fetching: Any,
 ) -> AsyncIterator[Engine]:
     """The parts of a daemon but for its mount."""
     chosen = FetchSettings(**fetching)
-    settings = Settings(None, cache, hub.endpoint, fetch=chosen)
+    settings = Settings(None, cache, hub.endpoint, fetch=chosen, cache=budget)
     with built(settings) as engine:
         async with services(engine, resumes=resumes) as nursery:
             try:

@@ -1,0 +1,46 @@
+"""`pin`, `unpin`, `gc` and `rm`, with a daemon and without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_jobs import Shell, hub
+from tests.localhub import LocalHub
+
+__all__ = ["hub"]
+
+
+@pytest.fixture(params=["daemon", "alone"])
+def shell(request: pytest.FixtureRequest, hub: LocalHub, tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(hub, tmp_path)
+    with ExitStack() as stack:
+        if request.param == "daemon":
+            stack.enter_context(shell.daemon())
+        yield shell
+
+
+def test_room_is_made_but_for_what_is_pinned(shell: Shell) -> None:
+    assert "nothing yet" in shell.run("pin", "acme/model:*.gguf")
+    shell.run("prefetch", "acme/model")
+    assert "1 files, 1.0 MiB" in shell.run("pin", "acme/model:*.gguf")
+    assert [pin["cached"] for pin in shell.json("pin")] == [1 << 20]
+    assert "acme/model:*.gguf" in shell.run("pin")
+    assert "acme/model/model-fp16.safetensors" in shell.run("gc", "--to", "0", "--dry-run")
+    done = shell.run("gc", "--to", "0")
+    assert "are pinned or open" in done
+    assert "3.0 MiB deleted" in done
+    status = shell.json("status")["cache"]
+    assert (status["blobs"], status["pinned"]) == (1, status["taken"])
+    assert "pinned" in shell.run("status")
+    assert "is pinned" in shell.run("rm", "acme/model", code=1)
+    assert "pinned are acme/model:*.gguf" in shell.run("unpin", "acme/model", code=1)
+    assert "name what is pinned" in shell.run("unpin", code=2)
+    assert shell.json("unpin", "--all") == []
+    assert "acme/model is forgotten" in shell.run("rm", "acme/model")
+    assert shell.json("ls") == []
+    assert "not known here" in shell.run("rm", "acme/model", code=1)
+    assert shell.json("status")["cache"]["blobs"] == 0
