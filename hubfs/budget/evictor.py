@@ -89,8 +89,9 @@ class Evictor:
                     await self._fetcher.room.wait_for_news()
 
     def reconfigure(self, settings: CacheSettings) -> None:
-        """Keep to these from the next look on."""
+        """Keep to these from now on."""
         self._settings = settings
+        self._fetcher.room.wake()
 
     async def _look_safely(self) -> None:
         try:

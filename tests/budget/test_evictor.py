@@ -145,6 +145,7 @@ async def test_a_partial_that_nobody_has_used_for_long_goes(hub: LocalHub, cache
 
 
 async def test_what_is_pinned_stays_whatever_else_is_read(hub: LocalHub, cache: Path) -> None:
+    """What is pinned stays, whatever else is read."""
     async with keeping(hub, cache, budget(4.5)) as (rig, evictor):
         know(rig, "0.bin", "1.bin")
         Pins(rig.store.index).put(PinRecord(hub.endpoint, REPO, pattern="0*"))
@@ -191,6 +192,7 @@ store.eviction.carry_out(list(store.ledger.oldest()))
 async def test_a_kill_in_the_middle_of_an_eviction_loses_and_leaves_nothing(
     hub: LocalHub, cache: Path
 ) -> None:
+    """A crash in the middle of a deletion loses nothing and leaves nothing behind."""
     store = Store(cache)
     bodies = [b"%d" % number * 9000 for number in range(3)]
     for data in bodies:

@@ -97,6 +97,7 @@ async def test_what_is_pinned_or_open_is_not_collected(hub: LocalHub, tmp_path: 
 async def test_a_pin_moves_on_with_its_branch_and_keeps_its_commit(
     hub: LocalHub, tmp_path: Path
 ) -> None:
+    """A pin means what its names mean, also when a branch moves on; it fetches nothing."""
     first = hub.repo("acme/one").head.oid
     async with filled(hub, tmp_path) as made:
         Pins(made.store.index).put(PinRecord(hub.endpoint, "acme/one", pattern="a.bin"))
@@ -156,6 +157,11 @@ async def test_a_repo_is_forgotten_with_what_only_it_has(hub: LocalHub, tmp_path
 async def test_what_is_pinned_or_open_is_only_forgotten_by_force(
     hub: LocalHub, tmp_path: Path
 ) -> None:
+    """Forced or not.
+
+    `hubfs rm` deletes only what no other known repo has, and refuses what is pinned or open.
+    With `--force`, who has a file open goes on reading it.
+    """
     async with filled(hub, tmp_path) as made:
         Pins(made.store.index).put(PinRecord(hub.endpoint, "acme/one"))
         opened = made.fetcher.open(*listed(hub, "acme/one", "a.bin"))
@@ -203,6 +209,10 @@ async def test_one_revision_is_forgotten_and_the_others_stay(hub: LocalHub, tmp_
 async def test_a_download_that_cannot_fit_is_refused_with_the_sizes(
     hub: LocalHub, tmp_path: Path
 ) -> None:
+    """Told before a byte comes.
+
+    A download that cannot fit beside what is pinned or open is refused, and told the sizes.
+    """
     async with engine(hub, tmp_path, budget=budget(2.5)) as made:
         Pins(made.store.index).put(PinRecord(hub.endpoint, "acme/one"))
         await ended(made.jobs, (await made.jobs.submit(download("acme/one"))).id)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PLACES = ("mount", "hubcache", "cli", "control", "jobs")
+PLACES = ("mount", "hubcache", "cli", "control", "jobs", "budget")
 
 
 def promises() -> list[str]:
