@@ -39,7 +39,7 @@ def known_among(
     for repo in _repos(catalog):
         note()
         for commit in catalog.snapshots(repo):
-            snapshot = catalog.find_snapshot(repo, commit)
+            snapshot = catalog.peek_snapshot(repo, commit)
             for listing in catalog.listings(snapshot) if snapshot else ():
                 rows = listing.stat_rows(0)
                 hits = [at for at, row in enumerate(rows) if not row[2] and row[3] in sizes]
