@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hubfs.config.kinds import parse_size
+from hubfs.config.sizes import parse_size
 from hubfs.errors import UsageError
 
 

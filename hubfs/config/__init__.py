@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from hubfs.config.amounts import Amount
-from hubfs.config.declaring import Setting, declared
+from hubfs.config.declaring import declared
 from hubfs.config.kinds import (
     AMOUNT,
     DIRECTORY,
@@ -71,42 +71,34 @@ class FetchSettings:
     """How contents are fetched. Times in seconds, rates in bytes per second."""
 
     fill: Fill = declared(
-        Setting(
-            choice(Fill),
-            Fill.AUTO,
-            "When to fetch the rest of a file that is read in part; auto: after a quarter of it, "
-            "or 64 MiB in a row.",
-            is_reloaded=True,
-        )
+        choice(Fill),
+        Fill.AUTO,
+        "When to fetch the rest of a file that is read in part; auto: after a quarter of it, "
+        "or 64 MiB in a row.",
+        is_reloaded=True,
     )
     max_connections: int = declared(
-        Setting(count(1, 256), 16, "Connections for contents, over all files.", is_reloaded=True)
+        count(1, 256), 16, "Connections for contents, over all files.", is_reloaded=True
     )
     limit_rate: int = declared(
-        Setting(
-            SIZE,
-            0,
-            "Bytes per second for contents, such as 50M.",
-            shown_default="no limit",
-            is_reloaded=True,
-        )
+        SIZE,
+        0,
+        "Bytes per second for contents, such as 50M.",
+        shown_default="no limit",
+        is_reloaded=True,
     )
     patience: float = declared(
-        Setting(
-            seconds(1),
-            600.0,
-            "Seconds for which a read goes on trying while nothing arrives; then it fails.",
-            name="read_timeout",
-            spellings=("--patience",),
-            is_reloaded=True,
-        )
+        seconds(1),
+        600.0,
+        "Seconds for which a read goes on trying while nothing arrives; then it fails.",
+        name="read_timeout",
+        spellings=("--patience",),
+        is_reloaded=True,
     )
     idle_timeout: float = declared(
-        Setting(
-            seconds(1),
-            30.0,
-            "Seconds of silence after which a connection is given up for another.",
-        )
+        seconds(1),
+        30.0,
+        "Seconds of silence after which a connection is given up for another.",
     )
 
 
@@ -115,24 +107,18 @@ class Ownership:
     """Who the tree seems to belong to, and who may read it. The kernel asks for no more."""
 
     uid: int | None = declared(
-        Setting(
-            USER,
-            None,
-            "Who files and directories belong to, by name or number.",
-            shown_default="who mounts",
-        )
+        USER,
+        None,
+        "Who files and directories belong to, by name or number.",
+        shown_default="who mounts",
     )
     gid: int | None = declared(
-        Setting(
-            GROUP,
-            None,
-            "The group that they belong to, by name or number.",
-            shown_default="that of who mounts",
-        )
+        GROUP,
+        None,
+        "The group that they belong to, by name or number.",
+        shown_default="that of who mounts",
     )
-    umask: int = declared(
-        Setting(UMASK, 0, "What is taken away from modes 0444 and 0555, such as 027.")
-    )
+    umask: int = declared(UMASK, 0, "What is taken away from modes 0444 and 0555, such as 027.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +126,22 @@ class LogSettings:
     """What a daemon writes of what it does, where, and how."""
 
     log_level: LogLevel = declared(
-        Setting(
-            choice(LogLevel),
-            LogLevel.WARNING,
-            "What is logged; info: what is fetched and why, as with -v.",
-            is_reloaded=True,
-        )
+        choice(LogLevel),
+        LogLevel.WARNING,
+        "What is logged; info: what is fetched and why, as with -v.",
+        is_reloaded=True,
     )
     log_file: Path | None = declared(
-        Setting[Path | None](
-            FILE,
-            None,
-            "Where it is logged, with -f too.",
-            shown_default="hubfs.log in the cache; with -f, standard error",
-        )
+        FILE,
+        None,
+        "Where it is logged, with -f too.",
+        shown_default="hubfs.log in the cache; with -f, standard error",
     )
     log_format: LogFormat = declared(
-        Setting(
-            choice(LogFormat),
-            LogFormat.TEXT,
-            "Lines for people, or JSON objects for programs.",
-            is_reloaded=True,
-        )
+        choice(LogFormat),
+        LogFormat.TEXT,
+        "Lines for people, or JSON objects for programs.",
+        is_reloaded=True,
     )
 
 
@@ -170,24 +150,16 @@ class ControlSettings:
     """Who else may control the daemon: whom `http` (HOST:PORT) lets in, and who is told of jobs."""
 
     http: str = declared(
-        Setting(
-            LISTENING,
-            "",
-            "Serve the control API by TCP too; beyond loopback http_token is asked for.",
-            shown_default="not served",
-        )
+        LISTENING,
+        "",
+        "Serve the control API by TCP too; beyond loopback http_token is asked for.",
+        shown_default="not served",
     )
     token: str = declared(
-        Setting(
-            TEXT, "", "What the control API asks for by TCP.", name="http_token", is_secret=True
-        )
+        TEXT, "", "What the control API asks for by TCP.", name="http_token", is_secret=True
     )
-    webhook: str = declared(
-        Setting(TEXT, "", "Who is told of every job that ends.", is_secret=True)
-    )
-    webhook_secret: str = declared(
-        Setting(TEXT, "", "What signs the messages to webhooks.", is_secret=True)
-    )
+    webhook: str = declared(TEXT, "", "Who is told of every job that ends.", is_secret=True)
+    webhook_secret: str = declared(TEXT, "", "What signs the messages to webhooks.", is_secret=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,42 +171,34 @@ class CacheSettings:
     """
 
     size: Amount = declared(
-        Setting(
-            AMOUNT,
-            Amount(),
-            "The most that the cache may take on disk, such as 500G or 80%; what was used longest "
-            "ago is deleted for what is new.",
-            name="cache_size",
-            shown_default="none: all but min_free",
-            is_reloaded=True,
-        )
+        AMOUNT,
+        Amount(),
+        "The most that the cache may take on disk, such as 500G or 80%; what was used longest "
+        "ago is deleted for what is new.",
+        name="cache_size",
+        shown_default="none: all but min_free",
+        is_reloaded=True,
     )
     min_free: Amount = declared(
-        Setting(
-            AMOUNT,
-            Amount(1 << 30, 0.05),
-            "What the cache leaves free on its disk, such as 20G or 10%.",
-            shown_default="1G, at most 5% of the disk",
-            is_reloaded=True,
-        )
+        AMOUNT,
+        Amount(1 << 30, 0.05),
+        "What the cache leaves free on its disk, such as 20G or 10%.",
+        shown_default="1G, at most 5% of the disk",
+        is_reloaded=True,
     )
     partial_age: float = declared(
-        Setting(
-            seconds(0),
-            30 * 86400.0,
-            "Seconds after which a file that is here in part, and that nobody used, is deleted.",
-            shown_default="30 days",
-            is_reloaded=True,
-        )
+        seconds(0),
+        30 * 86400.0,
+        "Seconds after which a file that is here in part, and that nobody used, is deleted.",
+        shown_default="30 days",
+        is_reloaded=True,
     )
     scrub: int | None = declared(
-        Setting(
-            PACE,
-            None,
-            "Bytes per second, such as 20M, at which complete files are hashed again behind "
-            "everything else, once a month; auto: as slowly as a month allows.",
-            is_reloaded=True,
-        )
+        PACE,
+        None,
+        "Bytes per second, such as 20M, at which complete files are hashed again behind "
+        "everything else, once a month; auto: as slowly as a month allows.",
+        is_reloaded=True,
     )
 
 
@@ -244,64 +208,49 @@ class Settings:
 
     mountpoint: Path | None
     cache_dir: Path = declared(
-        Setting[Path](
-            DIRECTORY,
-            default_cache_dir,
-            "Where bytes and metadata are kept.",
-            shown_default="$XDG_CACHE_HOME/hubfs or ~/.cache/hubfs",
-            is_common=True,
-        )
+        DIRECTORY,
+        default_cache_dir,
+        "Where bytes and metadata are kept.",
+        shown_default="$XDG_CACHE_HOME/hubfs or ~/.cache/hubfs",
+        is_common=True,
     )
     endpoint: str = declared(
-        Setting(
-            ENDPOINT,
-            DEFAULT_ENDPOINT,
-            "The Hub, or a server that speaks its API.",
-            variables=("HF_ENDPOINT",),
-            is_common=True,
-        )
+        ENDPOINT,
+        DEFAULT_ENDPOINT,
+        "The Hub, or a server that speaks its API.",
+        variables=("HF_ENDPOINT",),
+        is_common=True,
     )
     offline: bool = declared(
-        Setting(
-            FLAG,
-            False,  # noqa: FBT003 - the default
-            "Make no request at all.",
-            variables=("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
-            is_common=True,
-        )
+        FLAG,
+        False,  # noqa: FBT003 - the default
+        "Make no request at all.",
+        variables=("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
+        is_common=True,
     )
     metadata_ttl: float = declared(
-        Setting(
-            seconds(0),
-            60.0,
-            "Seconds after which a branch is checked again, in the background.",
-            is_reloaded=True,
-        )
+        seconds(0),
+        60.0,
+        "Seconds after which a branch is checked again, in the background.",
+        is_reloaded=True,
     )
     allow_other: bool = declared(
-        Setting(
-            FLAG,
-            False,  # noqa: FBT003 - the default
-            "Let other users see the mount (others than root need user_allow_other in "
-            "/etc/fuse.conf).",
-        )
+        FLAG,
+        False,  # noqa: FBT003 - the default
+        "Let other users see the mount (others than root need user_allow_other in /etc/fuse.conf).",
     )
     passthrough: Passthrough = declared(
-        Setting(
-            choice(Passthrough),
-            Passthrough.AUTO,
-            "Let the kernel read complete files by itself; needs root and Linux 6.9. "
-            "With on, fail where it cannot be had.",
-        )
+        choice(Passthrough),
+        Passthrough.AUTO,
+        "Let the kernel read complete files by itself; needs root and Linux 6.9. "
+        "With on, fail where it cannot be had.",
     )
     token_file: Path | None = declared(
-        Setting[Path | None](
-            FILE,
-            None,
-            "A file that holds the token; it is read again when it changes.",
-            shown_default="where huggingface_hub finds it",
-            is_reloaded=True,
-        )
+        FILE,
+        None,
+        "A file that holds the token; it is read again when it changes.",
+        shown_default="where huggingface_hub finds it",
+        is_reloaded=True,
     )
     ownership: Ownership = field(default_factory=Ownership)
     log: LogSettings = field(default_factory=LogSettings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 from hubfs.config.kinds import Kind
 
@@ -66,12 +66,23 @@ class Setting(Generic[T]):
         return str(self.kind.text(self.default_value))
 
 
-def declared(setting: Setting[T]) -> T:
-    """The field of a dataclass that keeps the value of `setting`; by type, the value."""
+class _More(TypedDict, total=False):
+    name: str
+    shown_default: str
+    variables: tuple[str, ...]
+    spellings: tuple[str, ...]
+    is_secret: bool
+    is_common: bool
+    is_reloaded: bool
+
+
+def declared(kind: Kind[T], default: T | Callable[[], T], text: str, **more: Unpack[_More]) -> T:
+    """The field of a dataclass that keeps a setting's value; by type, the value. See `Setting`."""
+    setting = Setting(kind, default, text, **more)
     shown, metadata = not setting.is_secret, {_KEY: setting}
-    if callable(setting.default):
-        return field(default_factory=setting.default, repr=shown, metadata=metadata)
-    return field(default=setting.default, repr=shown, metadata=metadata)
+    if callable(default):
+        return field(default_factory=default, repr=shown, metadata=metadata)
+    return field(default=default, repr=shown, metadata=metadata)
 
 
 def setting_of(kept: Field[Any]) -> Setting[Any] | None:

@@ -25,7 +25,7 @@ class Chosen:
     @property
     def text(self) -> str:
         """The value as it would be written."""
-        return str(self.setting.kind.text(self.value)) if self.value is not None else ""
+        return str(self.setting.kind.text(self.value))
 
     @property
     def shown(self) -> str:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.config.amounts import Amount
-from hubfs.config.kinds import PACE, amount_text, parse_amount, parse_size
+from hubfs.config.kinds import PACE
+from hubfs.config.sizes import amount_text, parse_amount, parse_size
 from hubfs.errors import UsageError
 
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
