@@ -28,20 +28,38 @@ class Histogram:
         self.total += seconds
 
 
+class Reads:
+    """Reads that this process answered. In the path of each: nothing but additions."""
+
+    __slots__ = ("answered", "size", "waited")
+
+    def __init__(self) -> None:
+        self.answered = self.size = self.waited = 0
+
+    def note(self, size: int, *, waited: bool) -> None:
+        """One of `size` bytes, that `waited` for some of them to come, or not."""
+        self.answered += 1
+        self.size += size
+        self.waited += waited
+
+
 class Counters:
-    """Counts by name and labels; histograms by name."""
+    """Counts and histograms, by name and labels; and all reads."""
 
     def __init__(self) -> None:
         self.counts: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
-        self.histograms: dict[str, Histogram] = defaultdict(Histogram)
+        self.histograms: dict[str, dict[Labels, Histogram]] = defaultdict(
+            lambda: defaultdict(Histogram)
+        )
+        self.reads = Reads()
 
     def add(self, name: str, by: float = 1, **labels: str) -> None:
         """It happened, or so much of it."""
         self.counts[name][tuple(sorted(labels.items()))] += by
 
-    def note(self, name: str, seconds: float) -> None:
+    def note(self, name: str, seconds: float, **labels: str) -> None:
         """It took so long."""
-        self.histograms[name].note(seconds)
+        self.histograms[name][tuple(sorted(labels.items()))].note(seconds)
 
 
 COUNTERS: Final = Counters()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import NamedTuple
 
 import trio
 
@@ -27,6 +28,14 @@ from hubfs.store.records import JobRecord, RepoRecord
 from hubfs.sync.syncer import Synced
 
 MOST_COUNTED = 100_000  # files of a repo of which a list of repos says how much is here
+
+
+class Load(NamedTuple):
+    """What is under way in the fetcher."""
+
+    transfers: int
+    connections: int
+    waiting: int
 
 
 class Control:
@@ -256,6 +265,10 @@ class Control:
             scrub=scrub_of(self._parts.scrubber),
             troubles=[trouble_of(each) for each in self._parts.troubles.recent()],
         )
+
+    def load(self) -> Load:
+        """What is under way."""
+        return Load(*self._parts.fetcher.under_way, self._parts.fetcher.waiting)
 
 
 def _download_arguments(item: models.DownloadItem) -> dict[str, object]:

@@ -61,6 +61,7 @@ class Fetcher:
         self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
         self._nursery: trio.Nursery | None = None
         self._is_stopped = False
+        self.waiting = 0  # readers, for bytes to come
         self.pressure = 0
 
     # --- the service -------------------------------------------------------------------
@@ -202,8 +203,8 @@ class Fetcher:
 
     # --- reading -----------------------------------------------------------------------
 
-    async def ensure(self, opened: OpenContent, span: ByteRange) -> None:
-        """Have `span` in the file of `opened`, fetching what is missing.
+    async def ensure(self, opened: OpenContent, span: ByteRange) -> bool:
+        """Have `span` in the file of `opened`; return whether some of it had to come first.
 
         Readers of the same content share one transfer. Cancelling a reader
         ends its wait, not the transfer.
@@ -215,22 +216,27 @@ class Fetcher:
                 `read_direct` still works.
         """
         if opened.is_complete:
-            return
+            return False
         transfer = opened.transfer or await self._begin(opened)
         if transfer is None:
-            return
+            return False
         waited = not transfer.has(span)
         self._note_read(opened, transfer, span, waited=waited)
         if not waited:
             self._scheduler.schedule()
-            return
+            return False
         transfer.raise_failure()
         began = trio.current_time()
-        await self._find_room(transfer, span)
-        with transfer.plan.demanded(span):
-            self._scheduler.schedule()
-            await transfer.wait_for(span, self._settings.patience)
+        self.waiting += 1
+        try:
+            await self._find_room(transfer, span)
+            with transfer.plan.demanded(span):
+                self._scheduler.schedule()
+                await transfer.wait_for(span, self._settings.patience)
+        finally:
+            self.waiting -= 1
         COUNTERS.note("read_wait", trio.current_time() - began)
+        return True
 
     async def _find_room(self, transfer: Transfer, span: ByteRange) -> None:
         """See to it that what `span` lacks may be asked for."""
@@ -316,6 +322,12 @@ class Fetcher:
     def _open_file(self, content: Content) -> Partial | OpenBlob:
         recheck(self._store.blobs, content)
         return self._blob_of(content) or self._store.partials.open(content)
+
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """(contents that are on their way, requests for them that run)."""
+        transfers = [each for each in self._transfers() if not each.is_admitted]
+        return len(transfers), sum(len(each.pulls) for each in transfers)
 
     # --- reading ahead -----------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from hubfs.counters import COUNTERS
 from hubfs.errors import (
     IsADirectory,
     NoSuchAttribute,
@@ -233,6 +234,7 @@ class Filesystem:
         except BaseException:
             self._fetcher.release(opened)
             raise
+        COUNTERS.add("opens")
         return self._new_handle(opened)
 
     def _new_handle(self, file: OpenContent | InMemoryFile) -> int:
@@ -258,20 +260,23 @@ class Filesystem:
         if not span.size:
             return b""
         try:
-            return await self._located(opened, span)
+            waited, found = await self._located(opened, span)
         except StoreFull:
-            return await self._fetcher.read_direct(opened, span)
+            waited, found = True, await self._fetcher.read_direct(opened, span)
+        COUNTERS.reads.note(span.size, waited=waited)
+        return found
 
-    async def _located(self, opened: OpenContent, span: ByteRange) -> Extent | bytes:
+    async def _located(self, opened: OpenContent, span: ByteRange) -> tuple[bool, Extent | bytes]:
+        waited = False
         while True:
             if not opened.is_complete:
-                await self._fetcher.ensure(opened, span)
+                waited = await self._fetcher.ensure(opened, span) or waited
             blob = opened.shared_blob
             if blob is None:
-                return Extent(opened.descriptor, span.start, span.size)
+                return waited, Extent(opened.descriptor, span.start, span.size)
             data = await self._fetcher.read_shared(opened, blob, span)
             if data is not None:
-                return data
+                return waited, data
 
     def may_keep_pages(self, handle: int) -> bool:
         """Whether what the kernel holds of an open file is sure to be right."""

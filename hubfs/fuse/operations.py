@@ -19,6 +19,7 @@ import pyfuse3
 import trio
 
 from hubfs.config import Ownership
+from hubfs.counters import COUNTERS
 from hubfs.errors import ContentMismatch, FetchFailed, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
@@ -55,6 +56,7 @@ def guarded(
             raise
         except HubfsError as error:
             if isinstance(error, _WORTH_A_LINE):
+                COUNTERS.add("errors", of=handler.__name__, kind=type(error).__name__)
                 log.warning("%s fails: %s", handler.__name__, error)
             raise pyfuse3.FUSEError(errno_of(error)) from None
         except Exception:

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from hubfs.counters import COUNTERS
 from hubfs.errors import StoreError
 from hubfs.fuse import wire
 from hubfs.fuse.backing import Backings, KernelRegistrar
@@ -243,8 +244,10 @@ class Relay:
         handle = wire.handle_of(answer[OUT_HEADER.size :])
         descriptor = self._tree.backing_descriptor(handle) if self.has_passthrough else None
         way = self.backings.open(node, handle, descriptor)
-        if way.backing:
+        if way.backing and descriptor is not None:
             wire.pass_through(answer, way.backing)
+            COUNTERS.add("passed_through")
+            COUNTERS.add("passed_through_bytes", os.fstat(descriptor).st_size)
         if way.is_refused:
             self._refuse_open(answer, node, handle)
         elif not self._write(answer):

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 
 import h11
 
-from hubfs.counters import COUNTERS
 from hubfs.errors import HubUnreachable, ProtocolViolation
 from hubfs.hub.lifeline import Lifeline
+from hubfs.hub.tally import count_answer
 from hubfs.hub.urls import host_of
 from hubfs.hub.wire import Wire
 
@@ -68,6 +68,7 @@ class Exchange:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self._buffer = memoryview(bytearray(_STEP))
         self._came = 0
+        self._asked_at = 0.0
         self._early = memoryview(b"")  # bytes of the body that are here already
         self._left: int | None = None  # of a body of known length
         self._is_over = self._is_kept_alive = False
@@ -83,6 +84,7 @@ class Exchange:
             ProtocolViolation: the answer is not HTTP.
         """
         self.sent = headers
+        self._asked_at = time.monotonic()
         with self._translated():
             self._lifeline.attach(self.wire.socket)
             request = h11.Request(method=method, target=target, headers=list(headers.items()))
@@ -112,7 +114,7 @@ class Exchange:
 
     def _begin_body(self, head: h11.Response) -> None:
         self.status = head.status_code
-        COUNTERS.add("hub_requests", of="contents", status=str(self.status))
+        count_answer(self.url, self.status, time.monotonic() - self._asked_at)
         for name, value in head.headers:
             key, text = name.decode("latin-1"), value.decode("latin-1")
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text

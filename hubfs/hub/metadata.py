@@ -16,7 +16,6 @@ from typing import NamedTuple, TypeVar
 import httpx
 import trio
 
-from hubfs.counters import COUNTERS
 from hubfs.errors import (
     HubError,
     HubUnreachable,
@@ -30,6 +29,7 @@ from hubfs.hub.bodies import Body
 from hubfs.hub.credentials import Credentials
 from hubfs.hub.pace import API, Breaker, RateLimits, backoff
 from hubfs.hub.proxies import Proxies
+from hubfs.hub.tally import count_answer
 from hubfs.hub.tls import tls_context
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,9 @@ class MetadataClient:
         limits = {"timeout": self._timeout(patience).as_dict()}
         for _ in range(LONGEST_CHAIN):
             request = httpx.Request("GET", url, headers=_SENT | sent, extensions=limits)
+            began = time.monotonic()
             answer = await transport.handle_async_request(request)
+            count_answer(url, answer.status_code, time.monotonic() - began)
             async with aclosing(answer):
                 answer.headers.encoding = "latin-1"
                 if not answer.has_redirect_location:
@@ -209,7 +211,6 @@ def _transport(endpoint: str) -> httpx.AsyncHTTPTransport:
 
 async def _read(answer: httpx.Response, subject: str) -> Answer:
     status, headers = answer.status_code, answer.headers
-    COUNTERS.add("hub_requests", of="metadata", status=str(status))
     if status != 200:
         with suppress(ProtocolViolation):  # read so that the connection can be used again
             await _take(answer, Body("", LARGEST_REFUSAL))
