@@ -1,36 +1,35 @@
-"""What Prometheus is told, read back by the rules of its text format."""
+"""What Prometheus is told, read back by its own parser."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from hubfs.counters import BOUNDS
 from tests.control.rig import Api
 from tests.localhub import LocalHub
 
-SAMPLE = re.compile(
-    r'([a-z_]+)(\{[a-z]+="[^"\\]*"(?:,[a-z]+="[^"\\]*")*\})? (\d+(?:\.\d+)?(?:e-?\d+)?)'
-)
-KINDS = {"gauge", "counter", "histogram"}
-
 
 def read(text: str) -> dict[str, float]:
-    """The samples, after checking that each belongs to a metric that was declared just above."""
-    assert text.endswith("\n")
-    samples: dict[str, float] = {}
-    name = ""
-    for line in text.splitlines():
-        if line.startswith("# HELP "):
-            name = line.split(" ", 3)[2]
-        elif line.startswith("# TYPE "):
-            assert line.split()[2:] == [name, line.split()[3]]
-            assert line.split()[3] in KINDS
-        else:
-            found = SAMPLE.fullmatch(line)
-            assert found, line
-            assert found[1] in {name, f"{name}_bucket", f"{name}_sum", f"{name}_count"}
-            assert found[1] + (found[2] or "") not in samples
-            samples[found[1] + (found[2] or "")] = float(found[3])
-    return samples
+    """All samples, by name and labels as they are written.
+
+    Each family is declared once, and has its help and its kind.
+    """
+    families = list(text_string_to_metric_families(text))
+    names = [family.name for family in families]
+    assert len(set(names)) == len(names)
+    assert all(family.documentation and family.type != "unknown" for family in families)
+    samples: list[Sample] = [sample for family in families for sample in family.samples]
+    found = {named(each.name, each.labels): float(each.value) for each in samples}
+    assert len(found) == len(samples)
+    return found
+
+
+def named(name: str, labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inner}}}" if inner else name
 
 
 def test_metrics_count_what_happens(api: Api, hub: LocalHub) -> None:
@@ -39,12 +38,29 @@ def test_metrics_count_what_happens(api: Api, hub: LocalHub) -> None:
     api.ended(api.post("/v1/hub/download", {"repo": "metrics/model"})["jobs"][0]["id"])
     after = read(api.client.get("/metrics").text)
 
-    def grown(name: str) -> float:
-        return after[name] - before.get(name, 0)
+    def grown(name: str, **labels: str) -> float:
+        key = named(f"hubfs_{name}", labels)
+        return after[key] - before.get(key, 0)
 
-    assert grown("hubfs_downloaded_bytes_total") == 100_002
-    assert grown('hubfs_jobs_ended_total{kind="download",state="completed"}') == 1
-    assert grown('hubfs_hub_requests_total{of="metadata",status="200"}') >= 2
-    buckets = [after[name] for name in after if name.startswith("hubfs_read_wait_seconds_bucket")]
-    assert buckets == sorted(buckets)
-    assert buckets[-1] == after["hubfs_read_wait_seconds_count"]
+    assert grown("downloaded_bytes_total") == 100_002
+    assert grown("jobs_ended_total", kind="download", state="completed") == 1
+    for kind in ("info", "tree"):
+        assert grown("hub_requests_total", of=kind, status="200") >= 1
+        assert grown("hub_answer_seconds_count", of=kind) >= 1
+    assert grown("hub_requests_total", of="resolve", status="302") >= 1 or (
+        grown("hub_requests_total", of="resolve", status="200") >= 1
+    )
+    assert grown("read_bytes_total") == 0  # a job is no reader
+    assert after["hubfs_transfers"] == 0
+    assert after["hubfs_readers_waiting"] == 0
+    assert grown("cache_blobs") + grown("repos") >= 1
+
+
+def test_buckets_of_a_histogram_add_up(api: Api) -> None:
+    samples = read(api.client.get("/metrics").text)
+    kinds = ("info", "tree", "resolve", "storage")
+    for kind in kinds:
+        mark = f'hubfs_hub_answer_seconds_bucket{{le="{{}}",of="{kind}"}}'
+        buckets = [samples[mark.format(bound)] for bound in (*BOUNDS, "+Inf")]
+        assert buckets == sorted(buckets)
+        assert buckets[-1] == samples[f'hubfs_hub_answer_seconds_count{{of="{kind}"}}'] > 0
