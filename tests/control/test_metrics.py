@@ -56,11 +56,13 @@ def test_metrics_count_what_happens(api: Api, hub: LocalHub) -> None:
     assert grown("cache_blobs") + grown("repos") >= 1
 
 
-def test_buckets_of_a_histogram_add_up(api: Api) -> None:
+def test_buckets_of_a_histogram_add_up(api: Api, hub: LocalHub) -> None:
+    hub.create_repo("metrics/other", {"config.json": b"{}"})
+    api.ended(api.post("/v1/hub/sync", {"repo": "metrics/other"})["id"])
     samples = read(api.client.get("/metrics").text)
-    kinds = ("info", "tree", "resolve", "storage")
-    for kind in kinds:
-        mark = f'hubfs_hub_answer_seconds_bucket{{le="{{}}",of="{kind}"}}'
-        buckets = [samples[mark.format(bound)] for bound in (*BOUNDS, "+Inf")]
+    base = "hubfs_hub_answer_seconds"
+    for of in ("info", "tree", "resolve"):
+        bounds = [str(bound) for bound in (*BOUNDS, "+Inf")]
+        buckets = [samples[named(f"{base}_bucket", {"le": le, "of": of})] for le in bounds]
         assert buckets == sorted(buckets)
-        assert buckets[-1] == samples[f'hubfs_hub_answer_seconds_count{{of="{kind}"}}'] > 0
+        assert buckets[-1] == samples[named(f"{base}_count", {"of": of})] > 0
