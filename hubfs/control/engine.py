@@ -240,7 +240,8 @@ class Control:
         if found is None:
             return 0
         held, listings = self._parts.store.holdings.held, self._catalog.listings(found.snapshot)
-        return await trio.to_thread.run_sync(held, found.snapshot, listings)
+        durable = await trio.to_thread.run_sync(held, found.snapshot, listings)
+        return durable + self._parts.fetcher.fresh_bytes(str(repo))
 
     # --- the whole ---------------------------------------------------------------------
 

@@ -323,6 +323,14 @@ class Fetcher:
         recheck(self._store.blobs, content)
         return self._blob_of(content) or self._store.partials.open(content)
 
+    def fresh_bytes(self, repo: str) -> int:
+        """How many bytes have come for files of `repo` that are not durable, or not claimed yet."""
+        return sum(
+            max(0, each.plan.held.total - each.partial.held.total)
+            for each in self._transfers()
+            if not each.is_admitted and any(source.repo_path == repo for source in each.sources)
+        )
+
     @property
     def under_way(self) -> tuple[int, int]:
         """(contents that are on their way, requests for them that run)."""

@@ -265,6 +265,9 @@ class JobQueue:
         except FetchStopped:
             return  # the process ends: `close` keeps it
         COUNTERS.add("jobs_ended", kind=ended.kind, state=ended.state)
+        if ended.state == JobState.FAILED:
+            about = ended.arguments.get("repo") or "everything"
+            log.warning("job %d, %s of %s: %s", number, ended.kind, about, ended.error)
         run.is_over = True  # its end is written: nothing may write over it
         await self._keep(ended, line, run.take_lines())
         del self._running[number]
