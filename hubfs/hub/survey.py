@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
-from hubfs.errors import BadToken, HubError, UsageError
+from hubfs.errors import BadToken, HubError, NotOnHub, ProtocolViolation, RateLimited, UsageError
 from hubfs.hub import answers, urls
 from hubfs.hub.credentials import Credentials
 from hubfs.hub.dialing import places_of
@@ -32,12 +32,15 @@ class EndpointFacts:
 
     `skew` is how far its clock is ahead of ours. `left` of `quota` requests may
     be made within the `reset` seconds to come; None where it does not say.
+    `lists_nothing`: it knows no list of repos, which some mirrors do without.
     """
 
     endpoint: str
     error: str = ""
     hint: str = ""
     is_hub: bool = False
+    lists_nothing: bool = False
+    is_limited: bool = False
     is_token_refused: bool = False
     latency: float = 0.0
     skew: float | None = None
@@ -105,6 +108,10 @@ async def survey_endpoint(endpoint: str) -> EndpointFacts:
         await client.get(url, "the list of repos", _PATIENCE)
         started = time.monotonic()
         answer = await client.get(url, "the list of repos", _PATIENCE)
+    except RateLimited as error:
+        return EndpointFacts(endpoint, is_limited=True, left=0, reset=error.retry_after)
+    except ProtocolViolation as error:
+        return EndpointFacts(endpoint, str(error), "is HF_ENDPOINT the address of a Hub?")
     except HubError as error:
         return EndpointFacts(endpoint, str(error), error.hint)
     finally:
@@ -120,6 +127,7 @@ def endpoint_facts(endpoint: str, answer: Answer, latency: float, now: float) ->
     return EndpointFacts(
         endpoint,
         is_hub=isinstance(answer.content, list),
+        lists_nothing=isinstance(answer.refusal, NotOnHub),
         is_token_refused=isinstance(answer.refusal, BadToken),
         latency=latency,
         skew=skew_of(answer.headers, now),
@@ -170,7 +178,9 @@ def token_facts(place: str, answer: Answer) -> TokenFacts:
 
 
 def _word(text: object) -> str:
-    return "".join(each for each in str(text or "")[:80] if each.isprintable())
+    return (
+        "".join(each for each in text[:80] if each.isprintable()) if isinstance(text, str) else ""
+    )
 
 
 def token_place(environment: Mapping[str, str]) -> str:

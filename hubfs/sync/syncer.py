@@ -22,6 +22,7 @@ from hubfs.errors import (
     FetchStopped,
     HubError,
     HubfsError,
+    HubUnreachable,
     NotOnHub,
     TreeTooLarge,
 )
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 MOST_CHECKS = 4
 RETRY_AFTER_FAILURE = 15.0
+LONGEST_LISTING = 3600.0  # seconds; a million files take some minutes
 WORTH_A_REST = 16 << 20  # of a tree's weight: some 50 ms, after which others have a turn
 
 _Arguments = TypeVarTuple("_Arguments")
@@ -280,6 +282,11 @@ class Syncer:
         await trio.to_thread.run_sync(self._catalog.put_repo, repo, record)
 
     async def _listed(self, repo: RepoId, commit: str) -> TreeBuilder:
+        with trio.move_on_after(LONGEST_LISTING):
+            return await self._listed_somehow(repo, commit)
+        raise HubUnreachable(f"{repo}: its listing did not end within an hour")
+
+    async def _listed_somehow(self, repo: RepoId, commit: str) -> TreeBuilder:
         try:
             return await self._built(self._api.tree_pages(repo, commit), repo)
         except CircularPages as error:

@@ -142,6 +142,8 @@ def test_the_index(facts: IndexFacts, level: Level, said: str) -> None:
         ({"error": "no answer"}, Level.PROBLEM, "SSL_CERT_FILE"),
         ({"is_hub": False}, Level.PROBLEM, "HF_ENDPOINT"),
         ({"is_hub": False, "is_token_refused": True}, Level.OK, ""),
+        ({"is_hub": False, "lists_nothing": True}, Level.NOTE, "mirrors"),
+        ({"is_limited": True, "reset": 90.0}, Level.NOTE, "wait 90 s"),
         ({"latency": 3.0}, Level.NOTE, "3000 ms"),
         ({"skew": 400.0}, Level.NOTE, "400 s behind the Hub's"),
         ({"skew": -400.0}, Level.NOTE, "400 s ahead of the Hub's"),

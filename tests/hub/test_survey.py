@@ -7,7 +7,7 @@ import pytest
 
 from hubfs.hub import survey
 from hubfs.hub.metadata import Answer
-from tests.localhub import LocalHub
+from tests.localhub import Fault, LocalHub
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 AT = 1792567680.0
@@ -51,7 +51,12 @@ async def test_a_hub_is_told_from_what_is_none(
     assert (facts.error, facts.is_hub) == ("", True)
     assert facts.latency > 0
     assert abs(facts.skew or 99) < 60
-    assert not (await survey.survey_endpoint(f"{hub.endpoint}/nowhere")).is_hub
+    assert (await survey.survey_endpoint(f"{hub.endpoint}/nowhere")).lists_nothing
+    limit = {"RateLimit": '"api";r=0;t=200'}
+    hub.faults.add(Fault("status", status=429, headers=limit, times=None))
+    facts = await survey.survey_endpoint(hub.endpoint)
+    assert (facts.error, facts.is_limited, facts.reset) == ("", True, 201.0)
+    hub.faults.clear()
     monkeypatch.setenv("HF_TOKEN", "hf_test")
     token = await survey.survey_token(hub.endpoint)
     assert (token.place, token.account) == ("HF_TOKEN", "owner")

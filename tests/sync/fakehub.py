@@ -31,6 +31,8 @@ class FakeHub(HubApi):
         self.knows_authors = True
         self.gate = trio.Event()
         self.gate.set()
+        self.pages_come = trio.Event()
+        self.pages_come.set()
 
     def put(self, name: str, commit: str, *paths: str) -> str:
         """Let `name` be at the commit that `commit` stands for; return its hash."""
@@ -56,6 +58,7 @@ class FakeHub(HubApi):
         await self._answer(f"tree {repo}@{commit}")
         paths = next(paths for at, paths in self.repos.values() if at == commit)
         yield _files(paths[:2])
+        await self.pages_come.wait()
         if not self.turns_pages:
             raise CircularPages("the first page came again")
         yield _files(paths[2:])

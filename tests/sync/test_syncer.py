@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from hubfs.errors import FetchStopped, HubfsError, HubUnreachable, RepoNotFound, TreeTooLarge
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.store.catalog import Catalog
-from hubfs.sync.syncer import RETRY_AFTER_FAILURE, Found, Renamed, Synced, Syncer
+from hubfs.sync.syncer import LONGEST_LISTING, RETRY_AFTER_FAILURE, Found, Renamed, Synced, Syncer
 from tests.sync.conftest import TTL
 from tests.sync.fakehub import FakeHub, commit_of
 
@@ -303,6 +303,24 @@ async def test_a_tree_that_is_too_large_is_refused_and_not_kept(
     hub.put("acme/model", "two", *(f"{number}/{deep}" for number in range(3)))
     assert isinstance(await syncer.ensure(REPO, ""), Synced)
     syncer.stop()
+
+
+async def test_a_listing_that_drips_for_ever_is_given_up(
+    syncer: Syncer, hub: FakeHub, mock_clock: MockClock
+) -> None:
+    hub.put("acme/model", "one", *FILES)
+    hub.pages_come = trio.Event()
+
+    async def wait() -> None:
+        with pytest.raises(HubUnreachable, match="did not end"):
+            await syncer.ensure(REPO, "")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(LONGEST_LISTING + 1)
+    hub.pages_come.set()
+    assert (await synced(syncer)).snapshot.files == 3
 
 
 async def test_a_refresh_asks_whatever_is_known(syncer: Syncer, hub: FakeHub) -> None:

@@ -49,18 +49,29 @@ def judge_endpoint(facts: EndpointFacts) -> Iterator[Verdict]:
         advice = facts.hint or "look at the network, HTTPS_PROXY and SSL_CERT_FILE"
         yield wrong("endpoint", facts.error, advice)
         return
-    if not facts.is_hub and not facts.is_token_refused:
-        yield wrong(
-            "endpoint", f"{facts.endpoint} answers, but not as a Hub does", "look at HF_ENDPOINT"
-        )
+    if facts.is_limited:
+        advice = f"wait {facts.reset:.0f} s, or use a token: accounts may ask more than others"
+        yield noted("endpoint", f"{facts.endpoint} answers: its rate limit is reached", advice)
         return
+    if facts.lists_nothing:
+        advice = "some mirrors do without; else look at HF_ENDPOINT"
+        yield noted("endpoint", f"{facts.endpoint} answers, but lists no repos", advice)
+    elif not facts.is_hub and not facts.is_token_refused:
+        text = f"{facts.endpoint} answers, but not as a Hub does"
+        yield wrong("endpoint", text, "look at HF_ENDPOINT")
+        return
+    else:
+        yield from _judge_latency(facts)
+    yield from _judge_clock(facts.skew)
+    yield from _judge_rate(facts)
+
+
+def _judge_latency(facts: EndpointFacts) -> Iterator[Verdict]:
     text = f"{facts.endpoint} answers in {facts.latency * 1000:.0f} ms"
     if facts.latency > FAR:
         yield noted("endpoint", text, "names are slow to appear; a mirror nearby may help")
     else:
         yield fine("endpoint", text)
-    yield from _judge_clock(facts.skew)
-    yield from _judge_rate(facts)
 
 
 def _judge_clock(skew: float | None) -> Iterator[Verdict]:
