@@ -7,7 +7,7 @@ import click
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.quantities import SIZE
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
-from hubfs.cli.showing import show_json, show_table
+from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.model.units import size_text
@@ -102,7 +102,7 @@ def _show(job: Json, *, dry_run: bool) -> None:
     if result["items"] > len(rows):
         click.echo(f"and {result['items'] - len(rows)} more")
     verb = "would be deleted" if dry_run else "deleted"
-    click.echo(f"{result['items']} files, {size_text(result['size'])} {verb}")
+    click.echo(f"{files_text(result['items'])}, {size_text(result['size'])} {verb}")
 
 
 def _row(item: Json) -> tuple[str, ...]:

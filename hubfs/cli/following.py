@@ -7,12 +7,11 @@ from typing import NoReturn
 
 import click
 
+from hubfs.cli.main import INTERRUPTED
 from hubfs.cli.reaching import Reached
 from hubfs.cli.showing import display, subject_of
 from hubfs.control.client import Client, Json, has_ended
 from hubfs.model.text import shown
-
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
 def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:

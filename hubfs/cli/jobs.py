@@ -6,7 +6,8 @@ import time
 
 import click
 
-from hubfs.cli.following import INTERRUPTED, conclude, follow
+from hubfs.cli.following import conclude, follow
+from hubfs.cli.main import INTERRUPTED
 from hubfs.cli.reaching import Reached, engine_options, reached
 from hubfs.cli.showing import progress_text, show_json, show_table, subject_of
 from hubfs.config import Settings

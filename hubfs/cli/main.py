@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from hubfs.errors import HubfsError, UsageError
+
+INTERRUPTED: Final = 130  # what a shell reports of a program that Ctrl-C ended
 
 # In the order of the help, with the modules they are in: each is loaded when it is called.
 _COMMANDS = {
@@ -54,6 +56,8 @@ class _Group(click.Group):
         except HubfsError as error:
             complain(error)
             ctx.exit(2 if isinstance(error, UsageError) else 1)
+        except KeyboardInterrupt:  # whoever had something to say about it has said it
+            ctx.exit(INTERRUPTED)
 
 
 def with_paragraphs(command: click.Command) -> click.Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hubfs.cli.reaching import complete_repo, engine_options, reached, split_revision
-from hubfs.cli.showing import show_json, show_table
+from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Client, Json
 from hubfs.model.units import size_text
@@ -96,7 +96,7 @@ def _tell(pin: Json) -> None:
         click.echo(text + "nothing yet, since it has not been listed")
         click.echo(f"  list it: hubfs sync {_text(pin).partition(':')[0]}")
         return
-    click.echo(text + f"{pin['files']} files, {size_text(pin['size'])}")
+    click.echo(text + f"{files_text(pin['files'])}, {size_text(pin['size'])}")
     if pin["cached"] < pin["size"]:
         missing = size_text(pin["size"] - pin["cached"])
         click.echo(f"  {missing} of it are not here; to fetch them: hubfs prefetch")

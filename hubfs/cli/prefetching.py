@@ -8,7 +8,7 @@ from hubfs.cli.background import start
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.serving import log_file_of
-from hubfs.cli.showing import show_json
+from hubfs.cli.showing import files_text, show_json
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.control.sockets import short_address
@@ -93,9 +93,10 @@ def _check(engine: Reached, items: list[Json], *, as_json: bool) -> None:
     if as_json:
         show_json(found)
     for each in () if as_json else found:
-        text = f"{each['repo']}: {each['files']} files, {size_text(each['size'])}; "
+        text = f"{each['repo']}: {files_text(each['files'])}, {size_text(each['size'])}; "
         if each["missing_files"]:
-            text += f"{each['missing_files']} files, {size_text(each['missing_size'])} are missing"
+            missing = files_text(each["missing_files"])
+            text += f"{missing}, {size_text(each['missing_size'])} missing"
         else:
             text += "all of it is here"
         click.echo(text)
@@ -120,5 +121,5 @@ def _wait(engine: Reached, batch: Json, *, as_json: bool) -> None:
         progress, result = job["progress"], job["result"]
         size = size_text(progress["bytes"])
         click.echo(
-            f"{result['repo']} at {result['commit'][:12]}: {progress['files']} files, {size}"
+            f"{result['repo']} at {result['commit'][:12]}: {files_text(progress['files'])}, {size}"
         )

@@ -9,7 +9,7 @@ import click
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.quantities import SIZE
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
-from hubfs.cli.showing import show_json, show_table
+from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import HubfsError, UsageError
@@ -114,8 +114,8 @@ def _finish(engine: Reached, queued: list[Json], *, wait: bool, as_json: bool) -
 def _tell_of_sync(job: Json) -> None:
     result = job["result"]
     if "commit" in result:
-        size = size_text(result["size"])
-        click.echo(f"{result['repo']} at {result['commit'][:12]}: {result['files']} files, {size}")
+        held = f"{files_text(result['files'])}, {size_text(result['size'])}"
+        click.echo(f"{result['repo']} at {result['commit'][:12]}: {held}")
     elif "repos" in result:
         click.echo(f"{result['repos']} repos are synced")
 

@@ -32,6 +32,11 @@ _COLOURS = {
 }
 
 
+def files_text(count: int) -> str:
+    """`1 file`, `2 files`."""
+    return "1 file" if count == 1 else f"{count} files"
+
+
 def seconds_text(seconds: float | None) -> str:
     """A duration as people read it: `1h02m`, `3m20s`, `7s`."""
     if seconds is None:

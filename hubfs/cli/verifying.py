@@ -12,7 +12,7 @@ import click
 from hubfs.cli.following import follow
 from hubfs.cli.main import complain
 from hubfs.cli.reaching import complete_repo, engine_options, reached, split_revision
-from hubfs.cli.showing import show_json, show_table
+from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import HubfsError, UsageError
@@ -115,7 +115,8 @@ def _show(job: Json) -> None:
         click.echo(f"and {total - _SHOWN} more: hubfs jobs {job['id']}")
     for name, reason in job["failures"].items():
         click.secho(f"{name}: {reason}", fg="red", err=True)
-    click.echo(f"{progress['files']} files, {size_text(progress['bytes'])}: {_verdict(result)}")
+    looked_at = f"{files_text(progress['files'])}, {size_text(progress['bytes'])}"
+    click.echo(f"{looked_at}: {_verdict(result)}")
 
 
 def _row(finding: Json) -> tuple[str, ...]:

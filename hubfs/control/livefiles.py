@@ -28,11 +28,12 @@ async def status_text(control: Control) -> bytes:
     status = await control.status()
     cache = status.cache
     mode = status.mode
+    most = "" if cache.budget is None else f" of {cache.budget}"
     lines = [
         f"hubfs {version('hubfs')}, process {status.pid}, since {status.started_at:%F %T} UTC",
         f"hub    {status.endpoint}: {status.hub}",
         f"cache  {cache.directory}: {cache.blobs} blobs, {cache.size} bytes",
-        f"room   {cache.taken} of {cache.budget or 'any'} bytes taken, {cache.pinned} pinned",
+        f"room   {cache.taken}{most} bytes taken, {cache.pinned} pinned",
         f"disk   {cache.disk_available} of {cache.disk_total} bytes free",
         f"reads  {mode.way}: {mode.reason}" if mode else "reads  none: not mounted",
         f"repos  {status.repos}",

@@ -103,7 +103,7 @@ class Syncing:
                 await self._bring_small_files(run, await self._sync(repo, ""))
             except HubError as error:
                 refused.append((repo, error))
-                run.tally.note_failure(str(repo), str(error))
+                run.tally.note_failure(str(repo), str(error).removeprefix(f"{repo}: "))
                 run.log(f"{repo}: {error}", "error")
             except JobIncomplete as error:
                 run.log(f"{repo}: {error}", "error")

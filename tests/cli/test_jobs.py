@@ -97,7 +97,7 @@ def test_the_flow_without_a_daemon(shell: Shell, hub: LocalHub) -> None:
     listing = {file["path"]: file for file in shell.json("ls", "acme/model")["listing"]}
     assert listing["config.json"]["state"] == "complete"
     assert listing["model.Q4_K_M.gguf"]["precision"] == "q4_k_m"
-    assert "are missing" in shell.run("prefetch", "acme/model", "--check", code=3)
+    assert " missing\n" in shell.run("prefetch", "acme/model", "--check", code=3)
     done = shell.json("prefetch", "acme/model", "--include", "*.safetensors")
     assert done["jobs"][0]["state"] == "completed"
     assert done["jobs"][0]["progress"]["bytes"] == len(WEIGHTS)
