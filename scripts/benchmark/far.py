@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scripts.benchmark import proofs
 from scripts.benchmark.bench import MODEL, REPO, Bench, say, settle
 from scripts.benchmark.cold import curl, megabytes
-from scripts.benchmark.hub import Hub
 from scripts.benchmark.mounts import mounted, site_in
 from scripts.benchmark.processes import ask, dd, run
 from scripts.benchmark.rows import Row, Run, at_least, at_most, bound, interleaved, side
 from scripts.benchmark.sources import PAGE, Source, write_sparse
+from tests.mount.gguf_model import write_model
 
 SECTION = "cold"
 ROUND_TRIP = 0.05
@@ -23,6 +24,8 @@ BANDWIDTH = 40e6
 CONNECTIONS = 8
 LIMITED = ("--max-connections", str(CONNECTIONS))
 LONG = "long.bin"
+GGUF = "model.gguf"
+LAYER = 64 << 20  # bytes of a layer of a model that is 1024 wide
 
 
 def limited_line(bench: Bench) -> Iterator[Row]:
@@ -128,37 +131,49 @@ def _curl_at(bench: Bench, offset: int) -> Run:
 def loaders(bench: Bench) -> Iterator[Row]:
     """What loads models, beside the time that the download alone takes at best."""
     bench.needs_room(2 * bench.options.size)
-    path = bench.model.path
-    known = {
-        "load": ask("loaders", "load", path)["digest"],
-        "scattered": ask("readers", "scattered", path, 8)["digest"],
+    programs = {
+        "safetensors, all tensors": ("loaders", "load"),
+        "8 threads, random mmap": ("readers", "scattered", 8),
     }
+    yield from _beside_the_download(bench, bench.model, programs)
 
-    def download() -> Run:
-        return Run(*_in_parts(bench, bench.model))
 
-    def by(module: str, program: str, *more: object) -> Callable[[], Run]:
-        return lambda: _load(bench, bench.hub, (module, program, *more), known[program])
+def llama(bench: Bench) -> Iterator[Row]:
+    """llama.cpp with a GGUF file, until it has answered, beside the download alone."""
+    layers = bench.pick(16, 8)
+    bench.needs_room(3 * layers * LAYER)
+    path = write_model(bench.scratch / GGUF, width=1024, layers=layers)
+    bench.hub.create_repo(REPO, {MODEL: bench.model, GGUF: Source(path)})
+    yield from _beside_the_download(bench, Source(path), {"llama.cpp": ("loaders", "llama")})
 
+
+def _beside_the_download(
+    bench: Bench, source: Source, programs: dict[str, tuple[Any, ...]]
+) -> Iterator[Row]:
+    ways = [partial(_load, bench, source, program) for program in programs.values()]
     with bench.hub.far_away(rtt=ROUND_TRIP, bandwidth=BANDWIDTH):
-        loads, maps, least = interleaved(
-            min(bench.runs, 2), by("loaders", "load"), by("readers", "scattered", 8), download
-        )
+        download = partial(_download, bench, source)
+        *found, least = interleaved(min(bench.runs, 2), *ways, download)
     reference = side("the download alone", least)
-    name = "40 MB/s, 50 ms: "
-    for what, runs in (("safetensors, all tensors", loads), ("8 threads, random mmap", maps)):
-        yield Row(SECTION, f"{name}{what} / the download", "s", side("mount", runs), reference)
+    for what, runs in zip(programs, found, strict=True):
+        name = f"40 MB/s, 50 ms: {what} / the download"
+        yield Row(SECTION, name, "s", side("mount", runs), reference)
 
 
-def _load(bench: Bench, hub: Hub, program: tuple[Any, ...], known: str) -> Run:
-    with mounted(bench.scratch, hub, *LIMITED) as mount:
-        path = mount.directory / REPO / MODEL
+def _download(bench: Bench, source: Source) -> Run:
+    return Run(*_in_parts(bench, source))
+
+
+def _load(bench: Bench, source: Source, program: tuple[Any, ...]) -> Run:
+    module, name, *more = program
+    known = ask(module, name, source.path, *more)["digest"]
+    with mounted(bench.scratch, bench.hub, *LIMITED) as mount:
+        path = mount.directory / REPO / source.path.name
         run("stat", path)
         settle()
-        module, name, *more = program
         got = ask(module, name, path, *more)
         say(f"{name} over the limited line: {got['seconds']:.1f} s")
         return Run(got["seconds"], proofs.equal(got["digest"], known, f"all that {name} read"))
 
 
-GROUPS = (limited_line, first_byte, loaders)
+GROUPS = (limited_line, first_byte, loaders, llama)

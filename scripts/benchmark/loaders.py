@@ -1,4 +1,7 @@
-"""Programs that use what people use: safetensors and huggingface_hub. Called as readers.py is."""
+"""Programs that use what people use: safetensors, llama.cpp and huggingface_hub.
+
+Called as readers.py is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import xllamacpp
 from huggingface_hub import hf_hub_download
 from safetensors import safe_open
 
@@ -36,6 +40,18 @@ def load(path: str) -> dict[str, Any]:
     return {"seconds": seconds, "digest": digest.hexdigest()}
 
 
+def llama(path: str) -> dict[str, Any]:
+    """Make llama.cpp ready to answer, and let it."""
+    params = xllamacpp.CommonParams()
+    params.model.path = path
+    params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 128, 1, False, -1
+    started = time.perf_counter()
+    server = xllamacpp.Server(params)
+    question = {"prompt": "A kitten", "n_predict": 1, "temperature": 0, "seed": 1}
+    answer = server.handle_completions(question)["choices"][0]["text"]
+    return {"seconds": time.perf_counter() - started, "digest": answer}
+
+
 def download(repo: str, name: str) -> dict[str, Any]:
     """What `hf download` does; HF_ENDPOINT and HF_HOME say where from and where to."""
     started = time.perf_counter()
@@ -46,6 +62,7 @@ def download(repo: str, name: str) -> dict[str, Any]:
 PROGRAMS: dict[str, Callable[..., dict[str, Any]]] = {
     "part": part,
     "load": load,
+    "llama": llama,
     "download": download,
 }
 
