@@ -106,7 +106,7 @@ class Scheduler:
                 return None
             for at in range(len(ready)):
                 transfer = ready[(at + self._turn) % len(ready)]
-                claim = transfer.plan.claim_next(priority, transfer.largest_piece)
+                claim = transfer.plan.claim_next(priority, transfer.largest_piece(priority))
                 if claim is not None:
                     return transfer, claim
         return None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from hubfs.errors import FetchFailed, HubfsError
-from hubfs.fetch.plan import WHOLE_UP_TO, Plan
+from hubfs.fetch.plan import SMALLEST_PIECE, WHOLE_UP_TO, Plan, Priority
 from hubfs.fetch.pull import Pull
 from hubfs.fetch.verification import RollingHash
 from hubfs.hub.pace import backoff
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FAILURE_MEMORY = 5.0  # seconds in which a failed content is not asked for again
 _FIRST_PIECE = 16 * MIB
 _PIECES = (8 * MIB, 64 * MIB)
+_SHARES = 8  # of what is left of a content: one for each of its connections
 
 
 class Transfer:
@@ -130,10 +131,16 @@ class Transfer:
             rate = pull.received / pull.seconds
             self._piece = int(min(_PIECES[1], max(_PIECES[0], rate))) // MIB * MIB
 
-    @property
-    def largest_piece(self) -> int:
-        """The most bytes to ask for in one request."""
-        return self._piece
+    def largest_piece(self, priority: Priority) -> int:
+        """The most bytes to ask for in one request.
+
+        What nobody waits for is asked for in smaller pieces towards its end,
+        so that all connections carry of it to the last.
+        """
+        if priority < Priority.FILL:
+            return self._piece
+        left = self.content.size - self.plan.held.total - self.plan.claimed.total
+        return max(SMALLEST_PIECE, min(self._piece, left // _SHARES // MIB * MIB))
 
     # --- troubles ----------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.errors import FetchFailed, HubfsError, HubUnreachable, RepoNotFound
-from hubfs.fetch.plan import WHOLE_UP_TO
+from hubfs.fetch.plan import SMALLEST_PIECE, WHOLE_UP_TO, Priority
 from hubfs.fetch.pull import Pull
+from hubfs.fetch.scheduler import MOST_PER_CONTENT
 from hubfs.fetch.transfer import FAILURE_MEMORY, Transfer
 from hubfs.model.content import MIB, Content, Source
 from hubfs.model.ranges import ByteRange
@@ -237,10 +238,24 @@ async def test_a_piece_is_about_a_second_of_a_connection_within_bounds(
     def check(received: int, seconds: float) -> None:
         pull.received, pull.seconds = received, seconds
         transfer.note_rate(pull)
-        piece = transfer.largest_piece
+        piece = transfer.largest_piece(Priority.DEMAND)
         assert piece % MIB == 0
         assert 8 * MIB <= piece <= 64 * MIB
         if received >= MIB and seconds and 8 * MIB <= received / seconds <= 64 * MIB:
             assert abs(piece - received / seconds) <= MIB
 
     check()
+
+
+async def test_what_nobody_waits_for_is_shared_out_among_all_connections_to_its_end(
+    transfer: Transfer,
+) -> None:
+    transfer.plan.wants_fill, sizes = True, []
+    claim = transfer.plan.claim_next(Priority.FILL, transfer.largest_piece(Priority.FILL))
+    while claim is not None:
+        sizes.append(claim.size)
+        claim = transfer.plan.claim_next(Priority.FILL, transfer.largest_piece(Priority.FILL))
+    assert sum(sizes) == transfer.content.size
+    assert sizes == sorted(sizes, reverse=True)
+    for at, size in enumerate(sizes):
+        assert size <= max(SMALLEST_PIECE, sum(sizes[at:]) / MOST_PER_CONTENT)
