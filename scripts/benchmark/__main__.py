@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hubfs.cli.quantities import parse_size
-from scripts.benchmark import cold, far, metadata, million, streaming, thrift, warm
+from scripts.benchmark import aged, cold, far, metadata, million, streaming, thrift, warm
 from scripts.benchmark.bench import Bench, Group, Options, say, timed
 from scripts.benchmark.machine import machine, versions
 from scripts.benchmark.mounts import detach_below
@@ -30,8 +30,8 @@ from scripts.benchmark.usage import family_of
 SECTIONS: dict[str, tuple[Group, ...]] = {
     "cold": cold.GROUPS + far.GROUPS + thrift.GROUPS,
     "warm": warm.GROUPS,
-    "metadata": metadata.GROUPS + million.GROUPS,
-    "memory": streaming.GROUPS + million.GROUPS,
+    "metadata": metadata.GROUPS + million.GROUPS + aged.GROUPS,
+    "memory": streaming.GROUPS + million.GROUPS + aged.GROUPS,
 }
 _TROUBLE = (CommandFailed, OSError, subprocess.SubprocessError, ValueError, KeyError)
 

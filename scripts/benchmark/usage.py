@@ -111,5 +111,6 @@ def _parent(pid: int) -> int:
 def _is_told_of(pid: int, path: str) -> bool:
     with contextlib.suppress(OSError):
         arguments = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        return any(each == path or each.startswith(f"{path}/") for each in arguments)
+        values = [each.partition("=")[2] if each[:2] == "--" else each for each in arguments]
+        return any(each == path or each.startswith(f"{path}/") for each in values)
     return False
