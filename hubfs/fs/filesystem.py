@@ -161,14 +161,14 @@ class Filesystem:
 
     # --- directories -------------------------------------------------------------------
 
-    def open_directory(self, inode: int) -> int:
+    async def open_directory(self, inode: int) -> int:
         """A handle on the directory as it is now.
 
         Raises:
             NotADirectory: it is none.
         """
         handle = next(self._handles)
-        self._directories[handle] = self._directory(inode)
+        self._directories[handle] = await self._directory(inode)
         return handle
 
     def is_frozen_directory(self, handle: int) -> bool:
@@ -176,7 +176,7 @@ class Filesystem:
         directory = self._directories.get(handle)
         return directory is not None and directory.is_frozen
 
-    def _directory(self, inode: int) -> OpenDirectory:
+    async def _directory(self, inode: int) -> OpenDirectory:
         annex = self._owner(inode)
         if annex is not None:
             return OpenDirectory(annex.lines(inode), is_frozen=False)
@@ -186,9 +186,9 @@ class Filesystem:
             lines = self._tree_lines(self._trees.tree(place.number, node), place)
             return OpenDirectory(lines, is_frozen=True)
         if node is None:
-            known = self._namespace.list_fixed(inode)
+            known = await self._namespace.list_fixed(inode)
         elif node.role == "org":
-            known = self._namespace.list_org(node)
+            known = await self._namespace.list_org(node)
         else:
             raise NotADirectory(f"inode {inode} is no directory")
         return OpenDirectory(lambda start: known[start:], is_frozen=False)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
 
 import trio
 
@@ -32,6 +33,7 @@ from hubfs.sync.syncer import Synced, Syncer
 log = logging.getLogger(__name__)
 
 NEGATIVE_TTL = 60.0
+A_TURN = 32  # lines, some milliseconds of work
 MOST_MISSES = 10_000
 
 _FIXED: Final = {
@@ -39,6 +41,9 @@ _FIXED: Final = {
     "spaces": (SPACES, RepoKind.SPACE),
 }
 _KINDS: Final = {ROOT: RepoKind.MODEL, DATASETS: RepoKind.DATASET, SPACES: RepoKind.SPACE}
+
+
+_Known: TypeAlias = tuple[str, Attributes | None]
 
 
 class Misses:
@@ -200,7 +205,7 @@ class Namespace:
 
     # --- listings ----------------------------------------------------------------------
 
-    def list_fixed(self, inode: int) -> list[DirectoryEntry]:
+    async def list_fixed(self, inode: int) -> list[DirectoryEntry]:
         """What is known below the root, `datasets` or `spaces`.
 
         Raises:
@@ -208,27 +213,30 @@ class Namespace:
         """
         if inode not in _KINDS:
             raise NotADirectory(f"inode {inode} is no directory")
-        kind = _KINDS[inode]
-        found: list[tuple[str, Attributes | None]] = []
-        if inode == ROOT:
-            found += [(name, self.fixed_attributes(fixed)) for name, (fixed, _) in _FIXED.items()]
-        found += [(org, self._known_org(kind, org)) for org in self._catalog.orgs(kind)]
-        found += [(name, self._known_view(RepoId(kind, name))) for name in self._catalog.bare(kind)]
-        found += [(name, self._find_alias(kind, name)) for name in self._catalog.aliases(kind, "")]
-        return _numbered(found)
+        return await _numbered(self._in_fixed(inode, _KINDS[inode]))
 
-    def list_org(self, node: Node) -> list[DirectoryEntry]:
+    def _in_fixed(self, inode: int, kind: RepoKind) -> Iterator[_Known]:
+        if inode == ROOT:
+            for name, (fixed, _) in _FIXED.items():
+                yield name, self.fixed_attributes(fixed)
+        for org in self._catalog.orgs(kind):
+            yield org, self._known_org(kind, org)
+        for name in self._catalog.bare(kind):
+            yield name, self._known_view(RepoId(kind, name))
+        for name in self._catalog.aliases(kind, ""):
+            yield name, self._find_alias(kind, name)
+
+    async def list_org(self, node: Node) -> list[DirectoryEntry]:
         """The known repos of an organisation, each at every revision that has been touched."""
-        kind = RepoKind(node.kind)
-        found: list[tuple[str, Attributes | None]] = []
-        for base in self._catalog.repos(kind, node.name):
-            repo = RepoId(kind, f"{node.name}/{base}")
+        return await _numbered(self._in_org(node.name, RepoKind(node.kind)))
+
+    def _in_org(self, org: str, kind: RepoKind) -> Iterator[_Known]:
+        for base in self._catalog.repos(kind, org):
+            repo = RepoId(kind, f"{org}/{base}")
             for revision in self._catalog.refs(repo):
-                known = self._known_view(repo, revision)
-                found.append((str(RevisionName(base, revision)), known))
-        names = self._catalog.aliases(kind, node.name)
-        found += [(name, self._find_alias(kind, f"{node.name}/{name}")) for name in names]
-        return _numbered(found)
+                yield str(RevisionName(base, revision)), self._known_view(repo, revision)
+        for name in self._catalog.aliases(kind, org):
+            yield name, self._find_alias(kind, f"{org}/{name}")
 
     def entry_of(self, repo: RepoId, revision: str) -> tuple[int, bytes] | None:
         """The directory and the name under which a repo's revision stands, if anyone can know."""
@@ -248,9 +256,15 @@ class Namespace:
         return None if found is None else self.view_attributes(found)
 
 
-def _numbered(found: list[tuple[str, Attributes | None]]) -> list[DirectoryEntry]:
+async def _numbered(found: Iterable[_Known]) -> list[DirectoryEntry]:
+    """The lines of a directory; there may be many, so others get their turn in between."""
     # The last of a name counts: a repo that was renamed is known, and an alias.
-    known = {name: attributes for name, attributes in found if attributes is not None}
+    known: dict[str, Attributes] = {}
+    for at, (name, attributes) in enumerate(found):
+        if attributes is not None:
+            known[name] = attributes
+        if not at % A_TURN:
+            await trio.lowlevel.checkpoint()
     return [
         DirectoryEntry(name.encode(), attributes, at)
         for at, (name, attributes) in enumerate(known.items(), start=1)

@@ -133,7 +133,7 @@ class Operations(pyfuse3.Operations):
     @guarded
     async def opendir(self, inode: int, _: object) -> int:
         """OPENDIR."""
-        return self._fs.open_directory(inode)
+        return await self._fs.open_directory(inode)
 
     @guarded
     async def readdir(self, handle: int, start: int, token: pyfuse3.ReaddirToken) -> None:

@@ -54,7 +54,7 @@ async def test_a_file_is_read_through_a_handle(tree: Filesystem) -> None:
 
 
 async def test_a_directory_is_read_through_a_handle(tree: Filesystem) -> None:
-    handle = tree.open_directory(await inode(tree, "acme/model"))
+    handle = await tree.open_directory(await inode(tree, "acme/model"))
     assert tree.is_frozen_directory(handle)
     assert [line.name for line in tree.read_directory(handle, 0)] == [b"model.bin", b"sub"]
     assert [line.name for line in tree.read_directory(handle, 1)] == [b"sub"]
@@ -67,9 +67,9 @@ async def test_a_listing_above_the_repos_is_what_it_was_when_it_was_opened(
     tree: Filesystem,
 ) -> None:
     org = await inode(tree, "acme")
-    before = tree.open_directory(org)
+    before = await tree.open_directory(org)
     await inode(tree, "acme/model")
-    after = tree.open_directory(org)
+    after = await tree.open_directory(org)
     assert not tree.is_frozen_directory(before)
     assert list(tree.read_directory(before, 0)) == []
     assert [line.name for line in tree.read_directory(after, 0)] == [b"model"]
@@ -82,7 +82,7 @@ async def test_all_ways_to_an_inode_tell_the_same(tree: Filesystem) -> None:
         above = await inode(tree, parent) if parent else ROOT
         found = await tree.lookup(above, name.encode())
         assert tree.attributes(found.inode)._replace(entry_ttl=found.entry_ttl) == found
-        lines = tree.read_directory(tree.open_directory(above), 0)
+        lines = tree.read_directory(await tree.open_directory(above), 0)
         assert found in [line.attributes for line in lines]
 
 
@@ -90,7 +90,7 @@ async def test_a_request_of_the_wrong_kind_is_refused(tree: Filesystem) -> None:
     file = await inode(tree, "acme/model/model.bin")
     directory = await inode(tree, "acme/model/sub")
     with pytest.raises(NotADirectory):
-        tree.open_directory(file)
+        await tree.open_directory(file)
     with pytest.raises(NotADirectory):
         await tree.lookup(file, b"below")
     for each in (ROOT, await inode(tree, "acme"), await inode(tree, "acme/model"), directory):
@@ -107,7 +107,7 @@ async def test_a_link_can_be_read_and_not_entered(tree: Filesystem) -> None:
     assert link.type is NodeType.SYMLINK
     assert tree.read_link(link.inode) == b"acme/model"
     with pytest.raises(NotADirectory):
-        tree.open_directory(link.inode)
+        await tree.open_directory(link.inode)
     with pytest.raises(NotADirectory):
         await tree.lookup(link.inode, b"model.bin")
 

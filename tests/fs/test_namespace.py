@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from hubfs.errors import AccessDenied, HubError, HubUnreachable, NotADirectory, Offline
 from hubfs.fs.attributes import FOREVER, NEVER_INODE, Attributes, NodeType
 from hubfs.fs.inodes import DATASETS, ROOT, SPACES, place_of
-from hubfs.fs.namespace import MOST_MISSES, NEGATIVE_TTL, Misses, Namespace
+from hubfs.fs.namespace import A_TURN, MOST_MISSES, NEGATIVE_TTL, Misses, Namespace
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.store.catalog import Catalog, Node
 from hubfs.sync.syncer import Syncer
@@ -178,15 +178,34 @@ async def test_what_is_listed_is_what_is_looked_up(
     for path in ["gpt2", "gpt3", "ACME", *(f"acme/{name}" for name in known)]:
         await look(namespace, catalog, path)
     hub.error = HubUnreachable("all of it is known")
-    top = {line.name.decode(): line.attributes for line in namespace.list_fixed(ROOT)}
+    top = {line.name.decode(): line.attributes for line in await namespace.list_fixed(ROOT)}
     assert set(top) == {"datasets", "spaces", "acme", "new", "gpt2", "gpt3", "ACME"}
     assert top == {name: await look(namespace, catalog, name) for name in top}
-    lines = namespace.list_org(Node("org", "models", "acme"))
+    lines = await namespace.list_org(Node("org", "models", "acme"))
     inner = {line.name.decode(): line.attributes for line in lines}
     assert set(inner) == set(known)
     assert inner == {name: await look(namespace, catalog, f"acme/{name}") for name in inner}
     assert [line.following for line in lines] == list(range(1, len(lines) + 1))
-    assert namespace.list_fixed(SPACES) == []
+    assert await namespace.list_fixed(SPACES) == []
+
+
+async def test_a_long_list_keeps_nobody_waiting(namespace: Namespace, catalog: Catalog) -> None:
+    for number in range(10 * A_TURN):
+        catalog.put_alias(RepoKind.MODEL, f"acme/old-{number:03}", "acme/model")
+    turns = 0
+
+    async def another() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(another)
+        lines = await namespace.list_org(Node("org", "models", "acme"))
+        nursery.cancel_scope.cancel()
+    assert len(lines) == 10 * A_TURN
+    assert turns >= 9
 
 
 async def test_a_renamed_repo_is_listed_once(
@@ -195,7 +214,7 @@ async def test_a_renamed_repo_is_listed_once(
     hub.put("acme/model", "one", "a")
     await look(namespace, catalog, "acme/model")
     catalog.put_alias(RepoKind.MODEL, "acme/model", "new/name")
-    (line,) = namespace.list_org(Node("org", "models", "acme"))
+    (line,) = await namespace.list_org(Node("org", "models", "acme"))
     assert (line.name, line.attributes.type) == (b"model", NodeType.SYMLINK)
 
 
@@ -212,9 +231,9 @@ async def test_a_name_is_found_where_the_kernel_knows_it(
     assert namespace.entry_of(RepoId(RepoKind.DATASET, "squad"), "") == (DATASETS, b"squad")
 
 
-def test_a_file_is_not_listed(catalog: Catalog) -> None:
+async def test_a_file_is_not_listed(catalog: Catalog) -> None:
     with pytest.raises(NotADirectory):
-        Namespace(catalog, None, None, TTL).list_fixed(99)  # type: ignore[arg-type]
+        await Namespace(catalog, None, None, TTL).list_fixed(99)  # type: ignore[arg-type]
 
 
 async def test_misses_are_bounded(autojump_clock: MockClock) -> None:
