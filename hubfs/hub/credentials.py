@@ -1,12 +1,14 @@
-"""The user's token: found where huggingface_hub finds it, given to the endpoint's origin only."""
+"""The user's token: found where huggingface_hub finds it, given to the endpoint's origin only.
+
+huggingface_hub is loaded when a token is first looked for: a mount that asks
+nobody anything, because all is known, is there sooner without it.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-
-from huggingface_hub import constants, get_token
 
 from hubfs.hub.urls import origin_of
 
@@ -55,6 +57,8 @@ class Credentials:
 
     @property
     def _watched(self) -> Path:
+        from huggingface_hub import constants  # noqa: PLC0415 - see above
+
         return self._file or Path(constants.HF_TOKEN_PATH)
 
     def _look(self) -> None:
@@ -76,6 +80,8 @@ def _version_of(file: Path) -> _Version:
 
 
 def _found(file: Path | None) -> str | None:
+    from huggingface_hub import constants, get_token  # noqa: PLC0415 - see above
+
     if file is None and constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         return None
     try:
