@@ -39,7 +39,8 @@ LARGEST_REFUSAL = 64 << 10
 LONGEST_CHAIN = 5
 PROMPT = 10.0  # seconds in which a Hub that is well connects, and answers what is small
 USER_AGENT = "hubfs/0.1.0"
-_SILENCES = (httpx.TimeoutException, trio.TooSlowError)
+# To have waited for a connection that others use says nothing of the Hub.
+_SILENCES = (httpx.ConnectTimeout, httpx.ReadTimeout, httpx.WriteTimeout, trio.TooSlowError)
 _SENT = {"user-agent": USER_AGENT, "accept-encoding": "gzip"}
 
 _Taken = TypeVar("_Taken")
@@ -251,7 +252,7 @@ async def _in_thread(work: Callable[[_Taken], _Made], taken: _Taken) -> _Made:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, _SILENCES):
+    if isinstance(error, httpx.TimeoutException | trio.TooSlowError):
         return "it does not answer"
     if isinstance(error, httpx.RemoteProtocolError):
         return str(error).partition(":")[0]  # what follows quotes the answer
