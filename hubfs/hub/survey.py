@@ -123,11 +123,12 @@ def endpoint_facts(endpoint: str, answer: Answer, latency: float, now: float) ->
     """What an answer to a question for repos says. Pure."""
     states = {state.bucket: state for state in answers.rate_states(answer.headers)}
     rate = states.get(API)
+    is_silent = answer.refusal is None and answer.content is None  # as some mirrors are
     policy = _QUOTA.search(answer.headers.get("ratelimit-policy", ""))
     return EndpointFacts(
         endpoint,
         is_hub=isinstance(answer.content, list),
-        lists_nothing=isinstance(answer.refusal, NotOnHub),
+        lists_nothing=is_silent or isinstance(answer.refusal, NotOnHub),
         is_token_refused=isinstance(answer.refusal, BadToken),
         latency=latency,
         skew=skew_of(answer.headers, now),

@@ -40,6 +40,14 @@ def test_no_answer_about_a_token_is_believed_to_be_right(content: object) -> Non
     assert bool(facts.account) != bool(facts.error)
 
 
+@pytest.mark.parametrize(("content", "is_mirror"), [(None, True), ({}, False), ([], False)])
+def test_a_list_of_repos_that_is_empty_may_be_a_mirrors(
+    content: object, *, is_mirror: bool
+) -> None:
+    facts = survey.endpoint_facts("https://hub.test", Answer(200, httpx.Headers(), content), 0, AT)
+    assert facts.lists_nothing == is_mirror
+
+
 async def test_a_hub_is_told_from_what_is_none(
     local_hub_tls: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
