@@ -6,7 +6,7 @@ and only its model files are unpacked. A folder that is there is complete: it is
 place and renamed, and only then recorded in `.weights/.have/`.
 
     scripts/weights          what the tests need
-    scripts/weights --all    the GGUF model too
+    scripts/weights --all    what nightly tests need: the GGUF model too
 """
 
 import argparse

@@ -14,7 +14,7 @@ import pytest
 
 from tests.hubcache.clients import WEIGHTS, Client
 from tests.hubcache.conftest import NewClient
-from tests.hubcache.shelf import INT8, MINI, PIPELINE, Shelf, files_below
+from tests.hubcache.shelf import INT8, LLAMA, MINI, PIPELINE, Shelf, files_below
 from tests.hubcache.test_huggingface_hub import of_daemon
 from tests.localhub import LocalHub
 from tests.localhub.test_npm_client import package
@@ -62,7 +62,11 @@ def content_of(hub: LocalHub, repo: str) -> set[str]:
 
 def load(client: Client, shelf: Shelf, *, offline: bool = False) -> dict[str, list[Any]]:
     """Let one process of a user load all there is, from all places."""
-    python = [sys.executable, "-m", "tests.hubcache.loaders", shelf.places(client.mounted)]
+    return run_loaders(client, shelf.places(client.mounted), offline=offline)
+
+
+def run_loaders(client: Client, places: str, *, offline: bool = False) -> dict[str, list[Any]]:
+    python = [sys.executable, "-m", "tests.hubcache.loaders", places]
     found: dict[str, list[Any]] = json.loads(client.run(*python, offline=offline).splitlines()[-1])
     return found
 
@@ -104,6 +108,24 @@ def test_programs_load_by_name_and_by_path(
     mounted.remount()
     assert load(client, shelf, offline=True) == cold
     assert len(hub.log) == 0
+
+
+@pytest.mark.nightly
+def test_a_real_language_model_answers_by_name(
+    mount: Mount, hub: LocalHub, client_of: NewClient, tmp_path: Path
+) -> None:
+    """llama.cpp says the same from the mount, by name and by path, as from the original file."""
+    found = list((WEIGHTS.parent / "smollm2").glob("*.gguf"))
+    if not found:
+        pytest.skip("there is no real GGUF file: run scripts/weights --all")
+    (tmp_path / "original").mkdir()
+    (tmp_path / "original/model.gguf").symlink_to(found[0])
+    hub.create_repo(LLAMA, {"model.gguf": found[0]})
+    mounted = mount()
+    places = [LLAMA, str(mounted / LLAMA), str(tmp_path / "original")]
+    answers = run_loaders(client_of(mounted), json.dumps({"llama": places}))["llama"]
+    assert answers == [answers[0]] * 3
+    assert hub.log.content_bytes("model.gguf") == found[0].stat().st_size
 
 
 @pytest.fixture(scope="module")
