@@ -1,7 +1,8 @@
 """The control API as a service of an engine: its doors opened early, its stack loaded late.
 
-Whoever owns the cache answers for it, mounted or not. The sockets listen
-before anything heavy is imported, so that who connects early only waits.
+Whoever owns the cache answers for it, mounted or not. The sockets listen from
+the start, but what is heavy is loaded when somebody knocks, who waits for it:
+it would slow down what programs do just after mounting.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Controlling:
             async with trio.open_nursery() as nursery:
                 if self._settings.control.webhook_secret:
                     await nursery.start(self.webhooks.run)
+                await _caller_at(self._doors)
                 server = await trio.to_thread.run_sync(self._server)
                 await server.run(self._doors)
         except Exception:
@@ -123,6 +125,18 @@ class Controlling:
             "jobs.json": livefiles.jobs_json,
         }
         return await writers[name](control)
+
+
+async def _caller_at(doors: Doors) -> None:
+    """Wait until somebody knocks: what nobody asks for takes no time and no memory."""
+
+    async def wait_at(door: socket.socket) -> None:
+        await trio.lowlevel.wait_readable(door)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for door, _ in doors:
+            nursery.start_soon(wait_at, door)
 
 
 @contextlib.contextmanager

@@ -121,18 +121,19 @@ class Trees:
 
     def entries(self, tree: Tree, listing: Listing, start: int) -> Iterator[DirectoryEntry]:
         """The lines of a directory from position `start` on."""
-        # For a million lines every call counts: this is `_attributes`, written out.
+        # For a million lines every call counts: this is `_attributes`, written out, with tuples
+        # made as such, which is twice as fast as by the names of their fields.
         files, directories = inode_of(tree.snapshot.number), inode_of(tree.number)
         file, directory, mtime = NodeType.FILE, NodeType.DIRECTORY, tree.snapshot.mtime
-        following = start
+        new, following = tuple.__new__, start
         for part, position in self._listings.parts(tree.snapshot.number, listing, start):
-            for name, ordinal, is_directory, size in part.stat_rows(position):
+            for name, ordinal, (is_directory, size) in part.stat_rows(position):
                 following += 1
                 if is_directory:
-                    found = Attributes(directories + ordinal, directory, 0, mtime)
+                    row = (directories + ordinal, directory, 0, mtime, FOREVER, FOREVER)
                 else:
-                    found = Attributes(files + ordinal, file, size, mtime)
-                yield DirectoryEntry(name, found, following)
+                    row = (files + ordinal, file, size, mtime, FOREVER, FOREVER)
+                yield new(DirectoryEntry, (name, new(Attributes, row), following))
 
     def _attributes(self, tree: Tree, ordinal: int, size: int, *, is_directory: bool) -> Attributes:
         if is_directory:

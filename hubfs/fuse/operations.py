@@ -138,14 +138,17 @@ class Operations(pyfuse3.Operations):
     @guarded
     async def readdir(self, handle: int, start: int, token: pyfuse3.ReaddirToken) -> None:
         """READDIRPLUS: names with attributes, so that `ls -l` needs no more requests."""
-        entry, shared = pyfuse3.EntryAttributes(), None
+        entry, reply = pyfuse3.EntryAttributes(), pyfuse3.readdir_reply
+        kind: NodeType | None = None
+        others: tuple[float, ...] = ()
         for name, attributes, following in self._fs.read_directory(handle, start):
             # Most lines of a directory differ in little from the one before.
-            if shared != (shared := (attributes.type, *attributes[3:])):
-                self._fill(entry, attributes)
-            else:
+            if attributes[1] is kind and attributes[3:] == others:
                 self._fill_own(entry, attributes)
-            if not pyfuse3.readdir_reply(token, name, entry, following):
+            else:
+                kind, others = attributes[1], attributes[3:]
+                self._fill(entry, attributes)
+            if not reply(token, name, entry, following):
                 return
 
     @guarded
@@ -245,10 +248,11 @@ class Operations(pyfuse3.Operations):
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = mtime
 
     def _fill_own(self, entry: pyfuse3.EntryAttributes, attributes: Attributes) -> None:
-        entry.st_ino = attributes.inode
-        entry.st_size = attributes.size
+        size = attributes[2]
+        entry.st_ino = attributes[0]
+        entry.st_size = size
         # All of its size, cached or not: programs take a file of no blocks for one of zeros.
-        entry.st_blocks = -(-attributes.size // BLOCK_SIZE)
+        entry.st_blocks = -(-size // BLOCK_SIZE)
 
 
 def _owner_of(ownership: Ownership) -> tuple[int, int]:

@@ -42,7 +42,8 @@ def known_among(
             snapshot = catalog.peek_snapshot(repo, commit)
             for listing in catalog.listings(snapshot) if snapshot else ():
                 rows = listing.stat_rows(0)
-                hits = [at for at, row in enumerate(rows) if not row[2] and row[3] in sizes]
+                stats = enumerate(stat for _, _, stat in rows)
+                hits = [at for at, (is_dir, size) in stats if not is_dir and size in sizes]
                 found.update(listing.entry(at).content for at in hits)
     return Known(found)
 

@@ -121,14 +121,11 @@ class Listing:
             child,
         )
 
-    def stat_rows(self, start: int) -> Iterator[tuple[bytes, int, bool, int]]:
-        """(name, ordinal, is_directory, size) from position `start` on: what readdir needs."""
+    def stat_rows(self, start: int) -> Iterator[tuple[bytes, int, tuple[bool, int]]]:
+        """(name, ordinal, (is_directory, size)) from position `start` on: what readdir needs."""
         ordinals = range(self.first + start, self.first + len(self.names))
         rows = _STAT.iter_unpack(memoryview(self._rows)[start * _ROW.size :])
-        for name, ordinal, (is_directory, size) in zip(
-            self.names[start:], ordinals, rows, strict=True
-        ):
-            yield name, ordinal, is_directory, size
+        return zip(self.names[start:], ordinals, rows, strict=True)
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """(size, digest) of each file: a sha256 of 32 bytes, or a git oid of 20."""

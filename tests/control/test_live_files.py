@@ -124,6 +124,15 @@ def test_a_killed_daemon_goes_on_with_its_jobs_when_it_is_mounted_again(
         assert (mounted / "killed/model/model.bin").stat().st_size == size
 
 
+def test_what_answers_is_loaded_when_it_is_asked(hub: LocalHub, tmp_path: Path) -> None:
+    with Mounted(hub, tmp_path, HF_TOKEN="hf_test") as mounted:
+        mapped = Path(f"/proc/{mounted.pid}/maps")
+        assert list(mounted.root.iterdir())
+        assert "pydantic_core" not in mapped.read_text()
+        assert mounted.hubfs("status", "--cache-dir", mounted.cache).returncode == 0
+        assert "pydantic_core" in mapped.read_text()
+
+
 def test_a_client_that_stops_reading_does_not_keep_the_daemon(
     hub: LocalHub, tmp_path: Path
 ) -> None:

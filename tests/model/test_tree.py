@@ -171,7 +171,7 @@ def test_a_listing_reads_back_as_it_was_packed(files: list[TreeFile], most: int)
 @given(st.lists(files))
 def test_stat_rows_say_what_the_entries_say(files: list[TreeFile]) -> None:
     for listing in build(files)[0]:
-        expected = [(each.name, each.ordinal, each.is_directory, each.size) for each in listing]
+        expected = [(each.name, each.ordinal, (each.is_directory, each.size)) for each in listing]
         for start in range(len(listing) + 1):
             assert list(listing.stat_rows(start)) == expected[start:]
 
