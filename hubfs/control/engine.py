@@ -220,18 +220,18 @@ class Control:
                     yield listing.path_of(entry), entry
 
     def _file(self, path: str, entry: Entry) -> models.File:
-        content, blobs = entry.content, self._parts.store.blobs
-        cached = self._parts.fetcher.cached_bytes(content)
-        told = classify(path)
+        content, told = entry.content, classify(path)
+        blob = self._parts.store.blobs.find(content)
+        cached = content.size if blob else self._parts.fetcher.cached_bytes(content)
         return models.File(
             path=path,
             size=entry.size,
             kind=told.kind.value,
             format=told.format,
             precision=told.precision,
-            sha256=entry.sha256 or blobs.find(content),
+            sha256=entry.sha256 or blob,
             git_oid=entry.oid,
-            state=state_of(content, cached, blobs),  # type: ignore[arg-type]
+            state=state_of(content, cached, blob),  # type: ignore[arg-type]
             cached=cached,
         )
 

@@ -22,13 +22,13 @@ def of_tree(tree: Tree, path: str) -> dict[str, str]:
 def of_file(entry: Entry, path: str, fetcher: Fetcher, blobs: Blobs) -> dict[str, str]:
     """Of a file: what it is, and how much of it is on this node."""
     content = entry.content
-    cached = fetcher.cached_bytes(content)
+    cached, blob = fetcher.cached_bytes(content), blobs.find(content)
     kind = classify(path)
     found = {
-        "sha256": content.sha256 or blobs.find(content) or "",
+        "sha256": content.sha256 or blob or "",
         "git_oid": entry.oid,
         "cached_bytes": str(cached),
-        "state": state_of(content, cached, blobs),
+        "state": state_of(content, cached, blob),
         "kind": kind.kind,
         "format": kind.format,
         "precision": kind.precision,
@@ -36,8 +36,8 @@ def of_file(entry: Entry, path: str, fetcher: Fetcher, blobs: Blobs) -> dict[str
     return {name: value for name, value in found.items() if value}
 
 
-def state_of(content: Content, cached: int, blobs: Blobs) -> str:
-    """`complete` (verified), `partial` or `absent`."""
-    if not content.size or blobs.find(content) is not None:
+def state_of(content: Content, cached: int, blob: str | None) -> str:
+    """`complete` (verified: `blob` is its hash), `partial` or `absent`."""
+    if not content.size or blob is not None:
         return "complete"
     return "partial" if cached else "absent"
