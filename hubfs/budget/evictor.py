@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial as bind
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
@@ -42,6 +42,9 @@ PINNED_FOR: Final = 10.0  # seconds for which a sum of what is pinned is good en
 MOST_AT_ONCE: Final = 256
 MOST_NAMED: Final = 200
 _ALL: Final = 1 << 62
+
+
+Keeps: TypeAlias = Callable[[Item], bool]
 
 
 @dataclass(slots=True)
@@ -97,7 +100,7 @@ class Evictor:
         try:
             await self.look()
         except StoreError as error:
-            log.warning("the cache's budget cannot be kept: %s", error)
+            self._tell_once("the cache's budget cannot be kept: %s", error)
         except Exception:
             log.exception("a bug in keeping the cache's budget")
 
@@ -140,11 +143,15 @@ class Evictor:
         reason = f"nothing new is kept: all that fills {whole} is open or pinned"
         self._fetcher.allow(0, reason)
         self._tight_since = min(self._tight_since, now)
-        if now - self._told_at > TELL_EVERY:
-            self._told_at = now
-            log.warning("%s; reads go on without the cache", reason)
+        self._tell_once("%s; reads go on without the cache", reason)
         if now - self._tight_since > TIGHT_FOR:
             self._fetcher.give_up_prefetches()
+
+    def _tell_once(self, text: str, *arguments: object) -> None:
+        """Warn, but not again and again."""
+        if trio.current_time() - self._told_at > TELL_EVERY:
+            self._told_at = trio.current_time()
+            log.warning(text, *arguments)
 
     # --- what there is -----------------------------------------------------------------
 
@@ -164,7 +171,10 @@ class Evictor:
         async with self._turn:
             await self._begin()
             oldest = self._store.ledger.oldest()
-            while done.size < wanted and (choice := self._choose(oldest, wanted - done.size)):
+            keeper = self._keeper_for_room
+            while done.size < wanted and (
+                choice := self._choose(oldest, wanted - done.size, keeper)
+            ):
                 await self._carry_out(choice)
                 done.note(choice)
                 kept += choice.kept
@@ -181,7 +191,8 @@ class Evictor:
         done, left = Evicted(time.time()), iter(items)
         async with self._turn:
             await self._begin()
-            while choice := self._choose(left, _ALL, is_forced=is_forced):
+            keeper = self._keeper_of_partials if is_forced else self._keeper
+            while choice := self._choose(left, _ALL, keeper):
                 await self._carry_out(choice)
                 done.note(choice)
         return self._noted(done)
@@ -190,7 +201,7 @@ class Evictor:
         """What `make_room` would delete now."""
         async with self._turn:
             await self._begin()
-            kept = self._keeper()
+            kept = self._keeper_for_room()
             oldest = self._store.ledger.oldest()
             return await trio.to_thread.run_sync(policy.choose, oldest, wanted, kept, _ALL)
 
@@ -228,19 +239,25 @@ class Evictor:
         await trio.to_thread.run_sync(self.pinned.refresh)
 
     def _choose(
-        self, items: Iterator[Item], wanted: int, *, is_forced: bool = False
+        self, items: Iterator[Item], wanted: int, keeper: Callable[[], Keeps]
     ) -> policy.Choice:
         """Choose, and mark what was chosen, in one breath."""
-        keeps = self._keeper(is_forced=is_forced)
-        choice = policy.choose(items, wanted, keeps, MOST_AT_ONCE)
+        choice = policy.choose(items, wanted, keeper(), MOST_AT_ONCE)
         self._store.leaving.mark([item.name for item in choice.going])
         return choice
 
-    def _keeper(self, *, is_forced: bool = False) -> Callable[[Item], bool]:
+    def _keeper(self) -> Keeps:
         used = names_in_use(self._store, self._fetcher)
-        if is_forced:
-            return lambda item: item.name in used and not item.is_blob
         return lambda item: item.name in used or self.pinned.keeps(item)
+
+    def _keeper_for_room(self) -> Keeps:
+        """What has another name elsewhere stays too: deleting it would make no room."""
+        keeps = self._keeper()
+        return lambda item: _takes_none(item) or keeps(item)
+
+    def _keeper_of_partials(self) -> Keeps:
+        used = names_in_use(self._store, self._fetcher)
+        return lambda item: item.name in used and not item.is_blob
 
     async def _carry_out(self, choice: policy.Choice) -> None:
         # What has been marked must be unmarked: nobody may call it off in between.
@@ -323,3 +340,8 @@ class Evictor:
         if entered or forgotten:
             log.warning("after a crash: %d blobs entered, %d were gone", entered, forgotten)
         return entered, forgotten
+
+
+def _takes_none(item: Item) -> bool:
+    """Whether a blob's file takes no room of its own."""
+    return item.is_blob and not item.occupied and item.size > 0

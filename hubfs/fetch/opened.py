@@ -119,6 +119,7 @@ class OpenContent:
     def nameless(self) -> int:
         """What files without a name take on disk until they are closed."""
         held = [partial.descriptor for partial in self.retired]
+        held += [blob.descriptor for blob in self._retired_blobs]
         held += [self.descriptor] if self.is_complete and self.content.size else []
         found = map(os.fstat, held)
         return sum(occupied_by(each) for each in found if not each.st_nlink)

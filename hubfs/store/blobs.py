@@ -33,6 +33,11 @@ class Blobs:
         self._ledger = Ledger(index)
         self.links = Links(index)
 
+    @property
+    def root(self) -> Path:
+        """The directory of all of them."""
+        return self._root
+
     def path(self, sha256: str) -> Path:
         """Where the blob of that hash is, or would be."""
         return self._root / sha256[:2] / sha256
@@ -153,14 +158,20 @@ class Blobs:
         self._index.write(change)
 
     def _item(self, sha256: str, content: Content, now: float) -> Item:
-        try:
-            found = self.path(sha256).stat()
-            # What has another name takes no room of ours, and deleting it would make none.
-            occupied = 0 if found.st_nlink > 1 else occupied_by(found)
-        except OSError:
+        occupied = self.measured(sha256)
+        if occupied is None:
             occupied = content.size  # gone again; whoever opens it will find out
         oid = bytes.fromhex(content.git_oid or "")
         return Item(blob_name(sha256), now, content.size, occupied, oid)
+
+    def measured(self, sha256: str) -> int | None:
+        """What the blob's file takes on disk now; None if there is none."""
+        try:
+            found = self.path(sha256).stat()
+        except FileNotFoundError:
+            return None
+        # What has another name takes no room of ours, and deleting it would make none.
+        return 0 if found.st_nlink > 1 else occupied_by(found)
 
     def _record(self, txn: Transaction, item: Item, content: Content, now: float) -> None:
         digest = item.name[1:]
@@ -192,7 +203,8 @@ class Blobs:
         known = self._ledger.get(txn, name)
         if known is not None and known.oid:
             txn.delete(known.oid, db=self._index.table("oids"))
-        txn.delete(name[1:], db=self._index.table("blobs"))
+        for table in ("blobs", "links"):
+            txn.delete(name[1:], db=self._index.table(table))
         self._ledger.delete(txn, name)
 
     def name_of(self, txn: Transaction, content: Content) -> bytes | None:

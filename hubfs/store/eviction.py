@@ -7,17 +7,18 @@ blob still, and is entered again by the next look at the whole (`reconcile`).
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from hubfs.errors import StoreFull, StoreReadOnly
+from hubfs.errors import StoreError, StoreFull, StoreReadOnly
 from hubfs.model.content import Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.files import writing
 from hubfs.store.index import Index, Transaction
 from hubfs.store.leaving import Leaving
-from hubfs.store.ledger import Item
+from hubfs.store.ledger import Item, Ledger, blob_name
 from hubfs.store.partials import Partials, forget_partial
 
 _PAGE: Final = 1000
@@ -31,6 +32,7 @@ class Eviction:
         self._blobs = blobs
         self._partials = partials
         self._leaving = leaving
+        self._ledger = Ledger(index)
 
     def carry_out(self, items: Sequence[Item]) -> None:
         """Delete items that have been marked as leaving. Blocks; call it from a worker thread.
@@ -40,6 +42,7 @@ class Eviction:
             StoreError: the disk failed.
         """
         with self._leaving.ending([item.name for item in items]):
+            self._check_may_delete()
             try:
                 self._forget(items)
             except StoreReadOnly:
@@ -52,6 +55,12 @@ class Eviction:
             else:
                 self._unlink(items)
 
+    def _check_may_delete(self) -> None:
+        """Before the index forgets what would stay."""
+        if not os.access(self._blobs.root, os.W_OK):
+            hint = "mount it without the budget's limits, or make it writable"
+            raise StoreReadOnly("nothing can be deleted: the cache may not be written", hint=hint)
+
     def _forget(self, items: Sequence[Item]) -> None:
         def change(txn: Transaction) -> None:
             for item in items:
@@ -63,10 +72,17 @@ class Eviction:
         self._index.write(change)
 
     def _unlink(self, items: Sequence[Item]) -> None:
+        """Unlink all that can be; one that cannot must not keep the others."""
+        failure: StoreError | None = None
         for item in items:
             path = self._path_of(item)
-            with writing(path):
-                path.unlink(missing_ok=True)
+            try:
+                with writing(path):
+                    path.unlink(missing_ok=True)
+            except StoreError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _path_of(self, item: Item) -> Path:
         return self._blobs.path(item.sha256) if item.is_blob else self._partials.path(item.content)
@@ -87,11 +103,20 @@ class Eviction:
             yield len(entered), 0
         start = b""
         while page := self._recorded(start):
-            gone = [digest for digest in page if not self._blobs.path(digest.hex()).exists()]
-            for digest in gone:
-                self._blobs.forget(digest.hex())
-            yield 0, len(gone)
+            gone = sum(map(self._is_forgotten, page))
+            yield 0, gone
             start = page[-1] + b"\0"
+
+    def _is_forgotten(self, digest: bytes) -> bool:
+        """Whether the file of a recorded blob is gone; else see what it takes on disk by now."""
+        name = blob_name(digest.hex())
+        occupied = self._blobs.measured(digest.hex())
+        known = self._ledger.find(name)
+        if occupied is None:
+            self._blobs.forget(digest.hex())
+        elif known is not None and known.occupied != occupied:
+            self._index.write(lambda txn: self._ledger.measure(txn, name, occupied))
+        return occupied is None
 
     def _is_known(self, sha256: str) -> bool:
         with self._index.read() as txn:

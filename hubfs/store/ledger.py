@@ -108,6 +108,15 @@ class Ledger:
         if known is not None:
             self.put(txn, known._replace(used_at=now))
 
+    def measure(self, txn: Transaction, name: bytes, occupied: int) -> None:
+        """An item takes so much on disk by now; its place in the order stays."""
+        known = self.get(txn, name)
+        if known is not None:
+            self._add(txn, known, -1)
+            value = _VALUE.pack(known.moment, known.size, occupied) + known.oid
+            txn.put(name, value, db=self._index.table("ledger"))
+            self._add(txn, known._replace(occupied=occupied), 1)
+
     def get(self, txn: Transaction, name: bytes) -> Item | None:
         """An item by its name."""
         found = txn.get(name, db=self._index.table("ledger"))

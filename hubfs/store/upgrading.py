@@ -46,7 +46,8 @@ def _items(index: Index, blobs: Blobs, partials: Partials) -> Iterator[Item]:
     oids = {digest: oid for oid, digest in _records(index, "oids")}
     for digest, found in _records(index, "blobs"):
         blob = unpack(BlobRecord, found)
-        occupied = _occupied(blobs.path(digest.hex()), blob.size)
+        taken = blobs.measured(digest.hex())
+        occupied = blob.size if taken is None else taken
         yield Item(BLOB + digest, blob.admitted_at, blob.size, occupied, oids.get(digest, b""))
     for key, found in _records(index, "partials"):
         partial, content = unpack(PartialRecord, found), Content.from_key(key.decode())

@@ -27,7 +27,7 @@ from tests.fetch.rig import Rig, listed, until
 from tests.fetch.samples import sample
 from tests.localhub import File, LocalHub
 from tests.store.contents import admit, fetch, lfs_content, read
-from tests.store.disks import fill_up
+from tests.store.disks import fill_up, remount_read_only
 from tests.weather.conftest import Disk
 
 REPO = "acme/model"
@@ -230,3 +230,42 @@ async def test_an_open_file_that_is_deleted_by_force_is_counted_until_it_is_clos
             assert evictor.figures().taken == before
             assert await rig.read(opened, 0, MIB) == SMALL["0.bin"]
         assert evictor.figures().taken == 0
+
+
+async def test_what_has_another_name_elsewhere_is_not_deleted_in_vain(
+    hub: LocalHub, cache: Path, tmp_path: Path
+) -> None:
+    store = Store(cache)
+    linked, own = b"linked" * 3000, b"own" * 6000
+    (tmp_path / "elsewhere").hardlink_to(admit(store, lfs_content(linked), linked))
+    store.blobs.record(lfs_content(linked).sha256 or "", lfs_content(linked))
+    admit(store, lfs_content(own), own)
+    store.close()
+    async with keeping(hub, cache, budget(1)) as (rig, evictor):
+        assert await evictor.reconcile() == (0, 0)
+        assert rig.store.ledger.totals().occupied == evictor.figures().taken < 2 * len(own)
+        assert (await evictor.make_room(1 << 30)).items == 1
+        assert [item.size for item in rig.store.ledger.oldest()] == [len(linked)]
+        (tmp_path / "elsewhere").unlink()
+        await evictor.reconcile()
+        assert evictor.figures().taken >= len(linked)
+        assert (await evictor.make_room(1 << 30)).items == 1
+        assert taken(cache) == 0
+
+
+async def test_where_nothing_may_be_deleted_nothing_is_forgotten(
+    hub: LocalHub, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = disk(16)
+    settings = CacheSettings(Amount(), Amount(100 * MIB))
+    async with keeping(hub, root / "cache", CacheSettings(Amount(), NO_FLOOR)) as (rig, _):
+        await rig.read_file(REPO, "0.bin")
+    remount_read_only(root)
+    async with keeping(hub, root / "cache", settings) as (rig, evictor):
+        await until(lambda: "nothing can be deleted" in caplog.text)
+        evictor.reconfigure(settings)
+        await evictor._look_safely()
+        hub.log.clear()
+        assert await rig.read_file(REPO, "0.bin") == SMALL["0.bin"]
+        assert hub.log.content_bytes() == 0
+        assert caplog.text.count("nothing can be deleted") == 1
