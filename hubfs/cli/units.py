@@ -56,7 +56,7 @@ def unit_text(service: Service) -> str:
         "Type=notify",
         f"Environment={_quoted(f'HUBFS_CONFIG={service.config}')}",
         f"ExecStart={python} -m hubfs mount --foreground {place}",
-        "ExecReload=/bin/kill -HUP $MAINPID",
+        'ExecReload=/bin/sh -c "kill -HUP $$MAINPID"',
         "# SIGTERM unmounts. This is for a daemon that was killed.",
         f"ExecStopPost=-{_argument(service.unmount)} -u -z -q {place}",
         "Restart=on-failure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +20,10 @@ VARIABLE: Final = "HUBFS_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A place where a file is looked for; one that was asked for has to be there.
-
-    One that is for some says nothing to users who may not read it.
-    """
+    """A place where a file is looked for; one that was asked for has to be there, and readable."""
 
     path: Path
     is_required: bool = False
-    is_for_some: bool = False
 
 
 def config_files(environment: Mapping[str, str]) -> tuple[ConfigFile, ...]:
@@ -39,27 +36,25 @@ def config_files(environment: Mapping[str, str]) -> tuple[ConfigFile, ...]:
     if given:
         return (ConfigFile(in_full(Path(given)), is_required=True),)
     base = environment.get("XDG_CONFIG_HOME")
-    directory = Path(base) if base else home() / ".config"
-    return ConfigFile(directory / "hubfs/config.toml"), ConfigFile(SYSTEM_FILE, is_for_some=True)
+    with contextlib.suppress(UsageError):  # a number without a home, as in a container
+        directory = Path(base) if base else home() / ".config"
+        return ConfigFile(directory / "hubfs/config.toml"), ConfigFile(SYSTEM_FILE)
+    return (ConfigFile(SYSTEM_FILE),)
 
 
 def read(file: ConfigFile) -> Layer:
-    """What a file says; nothing if it is not there and need not be.
+    """What a file says; nothing if it need not be there, and is not, or not for this user.
 
     Raises:
         UsageError: it cannot be read, or something in it cannot be right.
     """
     try:
         text = file.path.read_text()
-    except PermissionError:
-        if not file.is_for_some:
-            raise UsageError(f"{file.path} may not be read by this user") from None
-        return {}  # it is for others: for root, say, whose secrets it holds
-    except FileNotFoundError:
-        if file.is_required:
-            hint = f"{VARIABLE} names it"
-            raise UsageError(f"there is no file {file.path}", hint=hint) from None
-        return {}
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        if not file.is_required:
+            return {}  # one that may not be read is for others: for root, say, and its secrets
+        hint = f"{VARIABLE} names it"
+        raise UsageError(f"cannot read {file.path}: {error.strerror}", hint=hint) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise UsageError(f"cannot read {file.path}: {reason}") from error
@@ -76,7 +71,7 @@ def parse(text: str, path: Path) -> Layer:
 
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         hint = 'a line looks like cache_dir = "/data/hubfs" or offline = true'
         raise UsageError(f"{path} is not TOML: {error}", hint=hint) from error
     return {key: _entry(path, key, value) for key, value in table.items()}

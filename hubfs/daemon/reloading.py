@@ -61,7 +61,10 @@ class Reloading:
             async for _ in signals:
                 notifier.reloading()
                 self._reopen_log()
-                self.reload(take)
+                try:
+                    self.reload(take)
+                except Exception:
+                    log.exception("a bug in taking new settings")
                 notifier.ready()
 
     def _reopen_log(self) -> None:

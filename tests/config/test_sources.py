@@ -149,6 +149,7 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], said: str) -> None
         ("cache_dir = 'data'", "cache_dir must be an absolute path", "such as /data/hubfs"),
         ("endpoint = 'hub'", "endpoint: not an endpoint: 'hub'", "https://huggingface.co"),
         ("offline", "not TOML", "offline = true"),
+        ("fill = " + "[" * 9999, "not TOML", "offline = true"),
     ],
 )
 def test_what_a_file_may_not_say_is_named_with_the_file(text: str, said: str, hint: str) -> None:
@@ -160,7 +161,7 @@ def test_what_a_file_may_not_say_is_named_with_the_file(text: str, said: str, hi
 
 
 def test_files_are_looked_for_where_users_and_systems_have_them(tmp_path: Path) -> None:
-    system = ConfigFile(Path("/etc/hubfs/config.toml"), is_for_some=True)
+    system = ConfigFile(Path("/etc/hubfs/config.toml"))
     of_user = ConfigFile(tmp_path / "hubfs/config.toml")
     assert config_files({"XDG_CONFIG_HOME": str(tmp_path)}) == (of_user, system)
     assert config_files({})[0].path == Path.home() / ".config/hubfs/config.toml"
@@ -172,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_named_and_one_that_need_not_be_there_is_n
     tmp_path: Path,
 ) -> None:
     assert read(ConfigFile(tmp_path / "absent")) == {}
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(UsageError, match="No such file"):
         read(ConfigFile(tmp_path / "absent", is_required=True))
     with pytest.raises(UsageError, match="Is a directory"):
         read(ConfigFile(tmp_path))
@@ -193,15 +194,15 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(before)
 
 
-def test_the_system_s_file_may_be_for_some_and_one_s_own_may_not(tmp_path: Path) -> None:
-    """It may hold the secrets of root's daemon, which are no business of others."""
+def test_a_file_that_is_for_others_says_nothing_unless_it_was_asked_for(tmp_path: Path) -> None:
+    """The system's may hold the secrets of root's daemon, which are no business of others."""
     file = tmp_path / "config.toml"
     file.write_text("offline = true")
     file.chmod(0)
     with as_nobody():
-        assert read(ConfigFile(file, is_for_some=True)) == {}
-        with pytest.raises(UsageError, match="may not be read by this user"):
-            read(ConfigFile(file))
+        assert read(ConfigFile(file)) == {}
+        with pytest.raises(UsageError, match="Permission denied"):
+            read(ConfigFile(file, is_required=True))
 
 
 def test_secrets_are_no_options_and_are_not_shown() -> None:

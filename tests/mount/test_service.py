@@ -55,8 +55,8 @@ def test_a_daemon_needs_no_more_than_its_unit_lets_it_have(hub: LocalHub, tmp_pa
             try:
                 assert channel.recv(999).startswith(b"READY=1\n")
                 assert (mounted / "acme/model/config.json").read_bytes() == b"{}"
-                reload = unit["ExecReload"].replace("$MAINPID", str(daemon.pid))
-                subprocess.run(shlex.split(reload), check=True)
+                reload = shlex.split(unit["ExecReload"].replace("$$", "$"))
+                subprocess.run(reload, env={"MAINPID": str(daemon.pid)}, check=True)
                 assert channel.recv(999).startswith(b"RELOADING=1\n")
                 assert channel.recv(999).startswith(b"READY=1\n")
                 daemon.terminate()
