@@ -27,6 +27,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from hubfs.budget.evictor import Evictor
+from hubfs.config import CacheSettings
 from hubfs.errors import ContentMismatch, FetchFailed
 from hubfs.fetch.opened import OpenContent
 from hubfs.fetch.plan import WHOLE_UP_TO
@@ -209,6 +211,13 @@ class BadWeather(RuleBasedStateMachine):
         found = sorted(self._cache.glob("blobs/sha256/*/*"))
         if found:
             found[which % len(found)].unlink()
+
+    @rule(size=st.integers(1, 12 * MIB))
+    def make_room(self, size: int) -> None:
+        """Evict what was used longest ago, as far as it is not open."""
+        rig = self.loop.rig
+        evictor = Evictor(rig.store, rig.fetcher, CacheSettings())
+        self.loop.call(evictor.make_room, size)
 
     @rule()
     def look_at_the_blobs(self) -> None:
