@@ -12,6 +12,7 @@ import trio
 from hubfs.errors import StoreError
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.findings import Findings
+from hubfs.store.adoption import SCRATCH
 from hubfs.store.checkup import Checkup
 from hubfs.store.flaws import Finding, Flaw, split_partials
 
@@ -57,15 +58,19 @@ class Tidying:
 
     async def _partials(self) -> tuple[list[str], list[str]]:
         files, recorded = await trio.to_thread.run_sync(self._checkup.census.partials)
-        in_use = [each for each in files | recorded if self._fetcher.is_open(each)]
+        in_use = [each for each in files | recorded if self._is_in_use(each)]
         return split_partials(files, recorded, in_use)
+
+    def _is_in_use(self, name: str) -> bool:
+        """Whether a partial is somebody's. What a crash left of an adoption goes at a start."""
+        return self._fetcher.is_open(name) or name.startswith(SCRATCH)
 
     def _remove_stray(self, name: str) -> Finding | None:
         """Remove a partial's file, unless it has come into use. On the event loop.
 
         Nobody but this loop lets a content be opened, so nobody does meanwhile.
         """
-        if self._fetcher.is_open(name) or self._checkup.census.has_partial_record(name):
+        if self._is_in_use(name) or self._checkup.census.has_partial_record(name):
             return None
         remove = bind(self._checkup.mending.remove_stray, name)
         return self._treated(

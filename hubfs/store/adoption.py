@@ -25,6 +25,7 @@ from hubfs.store.links import Stamp, wait_until_still
 from hubfs.store.rehash import Digests, digests_of
 
 _CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
+SCRATCH: Final = "adopted-"  # how the names of files begin that are on their way to a blob
 _HINT: Final = "copy it: hubfs scan --copy"
 
 Note = Callable[[int], None]
@@ -83,7 +84,7 @@ class Adopter:
     @contextlib.contextmanager
     def _scratch_path(self) -> Iterator[Path]:
         # What a crash leaves is a partial without a record: gone at the next start.
-        path = self._scratch / f"adopted-{uuid.uuid4().hex}"
+        path = self._scratch / f"{SCRATCH}{uuid.uuid4().hex}"
         try:
             yield path
         finally:

@@ -75,6 +75,7 @@ class Mending:
             return oids
 
         oids = self._index.write(change)
+        self._blobs.links.drop_all([case.sha256])
         contents = [Content(size, sha256=case.sha256)]
         contents += [Content(size, git_oid=oid.hex()) for oid in oids]
         return [each.key for each in contents]
