@@ -12,10 +12,11 @@ import pytest
 from tests.localhub import LocalHub
 from tests.mount.children import reading
 from tests.mount.conftest import Mount
-from tests.mount.looking import attribute, open_files, sha256
+from tests.mount.looking import attribute, names, open_files, sha256
 from tests.mount.mounted import Mounted
 from tests.mount.test_reading import MIB, blob, read_at_random
 from tests.mount.waiting import wait_until
+from tests.store.disks import fill_up, remount_read_only, remount_writable
 
 
 def test_a_content_is_downloaded_and_stored_once_whatever_it_is_called(
@@ -148,12 +149,45 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_no_reader(small_disk: Path, mount: Mount, hub: LocalHub) -> None:
-    """When the cache's disk is full, files are read all the same, and not kept."""
-    files = {"large.bin": blob(40 * MIB, seed=11), "config.json": b"{}"}
-    files |= {f"{number}.bin": blob(6 * MIB, seed=number) for number in range(20, 26)}
+    """The log says so, and what is read is kept again once it can be.
+
+    When the cache's disk is full, files are read all the same, and not kept.
+    """
+    files = {f"{number}.bin": blob(6 * MIB, seed=number) for number in range(20, 23)}
+    files |= {"large.bin": blob(30 * MIB, seed=11), "config.json": b"{}"}
     hub.create_repo("acme/full", files)
-    mounted = mount(cache=small_disk / "cache")
+    mounted = mount("--min-free", "none", cache=small_disk / "cache")
+    root = mounted / "acme/full"
+    assert names(root) == files.keys()  # a repo that is not known yet would have to be noted down
+    filler = fill_up(small_disk)
     for name, data in files.items():
-        assert sha256(mounted / "acme/full" / name) == sha256(data), name
-    for name, data in files.items():
-        assert read_at_random(mounted / "acme/full" / name) == sha256(data), name
+        assert sha256(root / name) == sha256(data), name
+        assert read_at_random(root / name) == sha256(data), name
+    assert mounted.blobs == []
+    assert "No space left on device" in mounted.log
+    filler.unlink()
+    becomes_a_blob(mounted, root / "21.bin", files["21.bin"])
+    before = mounted.blobs
+    mounted.terminate()
+    remount_read_only(small_disk)
+    mounted.mount()
+    for name in ("20.bin", "21.bin", "22.bin"):
+        assert sha256(root / name) == sha256(files[name]), name
+    assert mounted.blobs == before
+    (log,) = Path(mounted.environment["XDG_RUNTIME_DIR"]).glob("hubfs/*.log")
+    assert "may not be written: nothing new is kept" in log.read_text()
+    mounted.terminate()
+    remount_writable(small_disk)
+    mounted.mount()
+    becomes_a_blob(mounted, root / "22.bin", files["22.bin"])
+
+
+def becomes_a_blob(mounted: Mounted, path: Path, data: bytes) -> None:
+    """See to it that a file that is read right is kept, at the latest when it is read again."""
+    before = len(mounted.blobs)
+
+    def is_kept() -> bool:
+        assert sha256(path) == sha256(data)
+        return len(mounted.blobs) > before
+
+    wait_until(is_kept)

@@ -29,6 +29,11 @@ def remount_read_only(disk: Path) -> None:
     as_root("mount", "-o", "remount,ro", str(disk)).check_returncode()
 
 
+def remount_writable(disk: Path) -> None:
+    """And now it can again."""
+    as_root("mount", "-o", "remount,rw", str(disk)).check_returncode()
+
+
 def fill_up(disk: Path, *, but_for: int = 0) -> Path:
     """Leave `but_for` pages free; return the file to remove to make room again."""
     filler = disk / "filler"

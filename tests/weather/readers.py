@@ -13,22 +13,25 @@ import json
 import mmap
 import os
 import random
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests.mount.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 KIB, MIB = 1 << 10, 1 << 20
+WRONG = 3  # the exit code of a reader that got what it should not have got
 
 
-def start(verb: str, *arguments: object) -> subprocess.Popen[str]:
+def start(verb: str, *arguments: object, stdin: int | None = None) -> subprocess.Popen[str]:
     """A child at work; it says what it found as its last line."""
     command = [sys.executable, "-m", "tests.weather.readers", verb, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, text=True)
 
 
 def finish(child: subprocess.Popen[str], seconds: float = PATIENCE) -> str:
@@ -76,16 +79,26 @@ class Reader:
         self._size = os.fstat(self._right).st_size
         self._chance = random.Random(seed)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+        os.close(self._right)
+
     def check(self, start: int, data: bytes) -> None:
         if data != os.pread(self._right, len(data), start):
             raise WrongBytes(f"{len(data)} bytes at {start}")
 
     def _read(self, start: int, size: int) -> None:
         size = min(size, self._size - start)
-        data = os.pread(self._file, size, start)
+        data = self._pread(start, size)
         if len(data) != size:
             raise WrongBytes(f"{len(data)} bytes instead of {size} at {start}")
         self.check(start, data)
+
+    def _pread(self, start: int, size: int) -> bytes:
+        return os.pread(self._file, size, start)
 
     def forward(self) -> None:
         """From the beginning to the end."""
@@ -108,6 +121,15 @@ class Reader:
         """Forward, skipping most: as a loader that takes every other tensor."""
         for start in range(0, self._size, 3 * MIB):
             self._read(start, MIB)
+
+
+class CutShort(Reader):
+    """One whose mount may die under it: a read then ends where its last piece did."""
+
+    def _pread(self, start: int, size: int) -> bytes:
+        found = super()._pread(start, size)
+        # What comes next says why: an error, or the rest after all.
+        return found + super()._pread(start + len(found), size - len(found))
 
 
 MANNERS: Sequence[Callable[[Reader], None]] = (
@@ -138,17 +160,40 @@ def read_together(path: str, right: str, seed: str, count: str) -> None:
     say("right")
 
 
-def read_until_it_fails(seed: str, *paths: str) -> None:
-    """Read in all manners, from pairs of a file and the right one, while the mount lives."""
-    say("ready")
-    chance = random.Random(int(seed))
-    pairs = list(zip(paths[::2], paths[1::2], strict=False))
+def read_through_crashes(*paths: str) -> None:
+    """For each line that comes, read in all manners at once until the mount dies under it.
+
+    `paths` are pairs of a file and the right one. A process for each manner:
+    a mapping dies with its mount. Prints how each of them ended.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pairs = list(zip(paths[::2], paths[1::2], strict=True))
+    for line in sys.stdin:
+        children = {
+            _forked(manner, pairs, int(line) + number): manner.__name__
+            for number, manner in enumerate(MANNERS)
+        }
+        say("ready")
+        ends = {children[pid]: os.waitpid(pid, 0)[1] for pid in children}
+        say(json.dumps({name: os.waitstatus_to_exitcode(status) for name, status in ends.items()}))
+
+
+def _forked(manner: Callable[[Reader], None], pairs: list[tuple[str, str]], seed: int) -> int:
+    """The process that reads in one manner, now this file and now that."""
+    pid = os.fork()
+    if pid:
+        return pid
+    chance, code = random.Random(seed), WRONG
     try:
         while True:
-            reader = Reader(*chance.choice(pairs), chance.randrange(1 << 30))
-            chance.choice([Reader.forward, Reader.at_random, Reader.in_strides])(reader)
-    except OSError as error:
-        say(os.strerror(error.errno or 0))
+            with CutShort(*chance.choice(pairs), chance.randrange(1 << 30)) as reader:
+                manner(reader)
+    except OSError:
+        code = 0
+    except WrongBytes as error:
+        sys.stderr.write(f"{manner.__name__}: {error}\n")
+    finally:
+        os._exit(code)  # what else there is belongs to the parent
 
 
 def read_slice(path: str, name: str, start: str, stop: str) -> None:
@@ -174,7 +219,7 @@ def open_and_wait(path: str, offset: str) -> None:
 
 VERBS: dict[str, Callable[..., None]] = {
     "read-together": read_together,
-    "read-until-it-fails": read_until_it_fails,
+    "read-through-crashes": read_through_crashes,
     "read-slice": read_slice,
     "open-and-wait": open_and_wait,
 }
