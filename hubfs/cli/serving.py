@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from hubfs.cli.background import Readiness
 from hubfs.config import Settings
+from hubfs.config.files import exposed
 from hubfs.config.resolving import Sources, settings_from
 from hubfs.config.sources import Layer
 from hubfs.daemon.logs import Log
 from hubfs.daemon.registry import log_file_beside
 from hubfs.errors import HubfsError
 from hubfs.store.files import make_private_directory, writing
+
+log = logging.getLogger(__name__)
 
 LOG_NAME = "hubfs.log"
 
@@ -42,6 +46,8 @@ def serve(
     settings = settings_from(layer, mountpoint)
     try:
         sink = open_log(settings, foreground=foreground)
+        for file in exposed(layer):
+            log.warning("%s holds secrets, and others may read it: chmod 600 it", file)
         daemon.run(settings, Reloading(sources, layer, mountpoint, sink), readiness.announce)
     except HubfsError as error:
         readiness.refuse(error)

@@ -97,3 +97,16 @@ def _text_of(value: Any) -> str | None:  # noqa: ANN401 - whatever TOML can say
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None
+
+
+def exposed(layer: Layer) -> list[Path]:
+    """The files from which `layer` has secrets though others than their owner may read them."""
+    files = {Path(each.origin) for each in layer.values() if each.setting.is_secret}
+    return sorted(file for file in files if file.is_absolute() and _is_open(file))
+
+
+def _is_open(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & 0o077)
+    except OSError:
+        return False
