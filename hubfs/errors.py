@@ -125,6 +125,10 @@ class CannotAdopt(StoreError):
     """A file elsewhere cannot become a blob."""
 
 
+class CannotExport(StoreError):
+    """A blob cannot become a file elsewhere."""
+
+
 # --- fetching --------------------------------------------------------------------------
 
 

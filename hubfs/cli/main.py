@@ -21,6 +21,7 @@ _COMMANDS = {
     "prefetch": "prefetching",
     "verify": "verifying",
     "scan": "scanning",
+    "export": "exporting",
     "ls": "repos",
     "pin": "pinning",
     "unpin": "pinning",

@@ -34,6 +34,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.StillNeeded: errno.EBUSY,
     errors.StoreDamaged: errno.EIO,
     errors.CannotAdopt: errno.EIO,
+    errors.CannotExport: errno.EIO,
     errors.FetchError: errno.EIO,
     errors.FetchFailed: errno.EIO,
     errors.ContentMismatch: errno.EIO,

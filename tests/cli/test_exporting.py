@@ -1,0 +1,51 @@
+"""`hubfs export`: a repo as a plain folder, with a daemon and without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.test_jobs import FILES, WEIGHTS, Shell, hub, shell
+from tests.localhub import LocalHub
+
+__all__ = ["hub", "shell"]
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_a_repo_becomes_a_plain_folder_and_nothing_is_fetched_twice(
+    shell: Shell, hub: LocalHub, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plain"
+    some = shell.json("export", "acme/model", str(folder), "--include", "*.json")
+    assert (some["files"], some["failures"]) == (1, {})
+    assert files_in(folder) == {"config.json": FILES["config.json"]}
+    said = shell.run("export", "acme/model", str(folder))
+    assert "4 files" in said
+    assert "1 there already" in said
+    assert files_in(folder) == FILES
+    assert hub.log.content_bytes() == sum(len(data) for data in {*FILES.values()})
+    assert "is in the cache itself" in shell.run("export", "acme/model", str(shell.cache), code=2)
+    assert "either --link or --copy" in shell.run(
+        "export", "acme/model", str(folder), "--link", "--copy", code=2
+    )
+
+
+def test_a_daemon_fetches_what_is_exported_and_what_differs_is_named(
+    shell: Shell, hub: LocalHub, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(b"my own")
+    with shell.daemon():
+        said = shell.run("export", "acme/model", str(folder), "--link", code=1)
+        assert "config.json: there is another file of that name" in said
+        assert "--force" in said
+        assert (folder / "config.json").read_bytes() == b"my own"
+        weights = folder / "model-fp16.safetensors"
+        assert weights.samefile(folder / "copy/model-fp16.safetensors")
+        assert weights.read_bytes() == WEIGHTS
+        shell.run("export", "acme/model", str(folder), "--link", "--force")
+        assert files_in(folder) == FILES
