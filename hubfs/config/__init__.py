@@ -74,7 +74,7 @@ class FetchSettings:
         choice(Fill),
         Fill.AUTO,
         "When to fetch the rest of a file that is read in part; auto: after a quarter of it, "
-        "or 64 MiB in a row.",
+        "or 64 MiB in long runs.",
         is_reloaded=True,
     )
     max_connections: int = declared(

@@ -187,8 +187,15 @@ class Fetcher:
         return list(self._open.values())
 
     def allow(self, left: float, reason: str = "") -> None:
-        """Let so many bytes be asked for from now on; with a `reason`, no new ones at all."""
+        """Let so many bytes be asked for from now on; with a `reason`, no new ones at all.
+
+        Then what nobody has open any more, and would have been filled, is let go: as
+        long as it is open its part takes room that nobody may take back.
+        """
         self.room.allow(left, reason)
+        if self.room.is_tight:
+            for opened in self.opened:
+                self._retire_if_idle(opened)
         self._scheduler.schedule()
 
     def give_up_prefetches(self) -> None:
@@ -403,5 +410,7 @@ class Fetcher:
             self.room.wake()
 
     def _will_go_on(self, transfer: Transfer) -> bool:
+        if transfer.is_admitted or not transfer.plan.wants_rest:
+            return False
         is_tired = transfer.failures >= TIRED_AFTER or transfer.has_failed
-        return transfer.plan.wants_rest and not transfer.is_admitted and not is_tired
+        return not is_tired and not self.room.is_tight

@@ -11,7 +11,7 @@ import contextlib
 import enum
 from collections.abc import Iterable, Iterator
 
-from hubfs.fetch.streams import Streams
+from hubfs.fetch.streams import PROVEN_WINDOW, Streams
 from hubfs.model.content import MIB
 from hubfs.model.ranges import ByteRange, RangeSet
 
@@ -69,7 +69,7 @@ class Plan:
         """
         for target, most in self._targets(priority, largest):
             gap = self._missing(target)
-            if gap is not None:
+            if gap is not None and not self._is_early(priority, target, gap):
                 claim = self._shaped(gap, most)
                 self.claimed.add(*claim)
                 return claim
@@ -88,6 +88,12 @@ class Plan:
         if priority is Priority.PREFETCH and self.prefetchers > 0:
             return ((whole, largest),)
         return ()
+
+    def _is_early(self, priority: Priority, target: ByteRange, gap: ByteRange) -> bool:
+        """Whether the end of a large window has moved too little to be worth a request yet."""
+        is_at_end = gap.stop == target.stop < self.size
+        is_large = priority is Priority.READAHEAD and target.size >= PROVEN_WINDOW
+        return is_large and is_at_end and gap.size < _piece(target)
 
     def _block(self, span: ByteRange) -> ByteRange:
         if self.size <= WHOLE_UP_TO:
@@ -146,7 +152,7 @@ class Plan:
 
 
 def _piece(target: ByteRange) -> int:
-    return max(SMALLEST_PIECE, target.size // 4 // MIB * MIB)
+    return max(SMALLEST_PIECE, target.size // 8 // MIB * MIB)
 
 
 def hints_of(path: str, span: ByteRange, size: int) -> list[ByteRange]:

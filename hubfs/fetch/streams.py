@@ -21,6 +21,7 @@ PROVEN_TOTAL = 24 * MIB  # anywhere in the file; a slice of a tensor ends before
 PROVEN_WINDOW = 16 * MIB
 LARGEST_WINDOW = 64 * MIB
 EARNEST_RUN = 64 * MIB
+EARNEST_PART = 16 * MIB  # of a run, where so much as EARNEST_RUN has been read in all
 EARNEST_SHARE = 0.25
 
 
@@ -80,10 +81,19 @@ class Streams:
         stream.advance(span)
         if not self.is_earnest:
             self._touched.add(*span)
-            share = self._touched.total
-            self.is_earnest = stream.read >= EARNEST_RUN or share >= EARNEST_SHARE * self._size
+            self.is_earnest = self._is_in_earnest(stream)
         if waited:
             stream.stall(is_proven=self._is_proven(stream))
+
+    def _is_in_earnest(self, stream: Stream) -> bool:
+        """Whether all of the file is wanted, by what was read of it.
+
+        Loaders take tensors in an order of their own, so that their runs are short.
+        """
+        total = self._touched.total
+        is_run = stream.read >= EARNEST_RUN
+        is_parted = total >= EARNEST_RUN and stream.read >= EARNEST_PART
+        return is_run or is_parted or total >= EARNEST_SHARE * self._size
 
     def _is_proven(self, stream: Stream) -> bool:
         """Whether it is likely to go on: what is fetched ahead of one that stops is wasted."""

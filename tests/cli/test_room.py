@@ -26,7 +26,7 @@ def shell(request: pytest.FixtureRequest, hub: LocalHub, tmp_path: Path) -> Iter
 def test_room_is_made_but_for_what_is_pinned(shell: Shell) -> None:
     assert "nothing yet" in shell.run("pin", "acme/model:*.gguf")
     shell.run("prefetch", "acme/model")
-    assert "1 files, 1.0 MiB" in shell.run("pin", "acme/model:*.gguf")
+    assert "1 file, 1.0 MiB" in shell.run("pin", "acme/model:*.gguf")
     assert [pin["cached"] for pin in shell.json("pin")] == [1 << 20]
     assert "acme/model:*.gguf" in shell.run("pin")
     assert "acme/model/model-fp16.safetensors" in shell.run("gc", "--to", "0", "--dry-run")

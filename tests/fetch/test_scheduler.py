@@ -121,7 +121,7 @@ async def test_a_reader_of_one_file_waits_for_few_of_the_many_of_another(
 async def test_a_short_download_does_not_wait_for_the_end_of_a_long_one(
     hub: LocalHub, cache: Path
 ) -> None:
-    hub.bandwidth = 40 * MIB
+    hub.bandwidth = 15 * MIB
     long, short = listed(hub, FILLED, "model.bin"), listed(hub, WAITED, "model.bin")
     async with running(hub, cache, max_connections=4) as rig, trio.open_nursery() as nursery:
         nursery.start_soon(rig.fetcher.complete, *long)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hubfs.fetch.streams import (
     BACKWARD_SLACK,
     CONFIRMED_AFTER,
+    EARNEST_PART,
     EARNEST_RUN,
     FIRST_WINDOW,
     FORWARD_SKIP,
@@ -245,6 +246,18 @@ def test_a_long_run_is_earnest_and_a_shorter_one_is_not(step: int) -> None:
     read_forward(streams, GIB, GIB + EARNEST_RUN - step, step, waited=False)
     assert not streams.is_earnest
     streams.note_read(span(GIB + EARNEST_RUN - step, step), waited=False)
+    assert streams.is_earnest
+
+
+def test_long_parts_in_any_order_are_earnest_and_pages_are_not() -> None:
+    streams = Streams(HUGE)
+    for part in (5, 2, 7):
+        read_forward(streams, part * GIB, part * GIB + EARNEST_PART, MIB, waited=False)
+    assert not streams.is_earnest
+    for page in range(EARNEST_RUN // MIB):
+        streams.note_read(span(20 * GIB + page * GIB, MIB), waited=True)
+    assert not streams.is_earnest
+    read_forward(streams, 3 * GIB, 3 * GIB + EARNEST_PART, MIB, waited=False)
     assert streams.is_earnest
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubfs.errors import StoreDamaged, StoreFull
+from hubfs.errors import StoreReadOnly, StoreFull
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
 from hubfs.store.partials import Partial
@@ -202,12 +202,12 @@ def test_a_claim_on_a_full_disk_claims_nothing(tiny_disk: Path) -> None:
 
 
 def test_a_size_that_no_disk_can_have_is_refused(store: Store) -> None:
-    with pytest.raises(StoreDamaged, match="cannot write"):
+    with pytest.raises(StoreReadOnly, match="cannot write"):
         store.partials.open(Content(1 << 62, sha256="ab" * 32))
 
 
 def test_nothing_stays_open_when_a_partial_is_refused(store: Store) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(StoreDamaged):
+    with pytest.raises(StoreReadOnly):
         store.partials.open(Content(1 << 62, git_oid="ab" * 20))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
