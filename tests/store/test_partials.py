@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubfs.errors import StoreReadOnly, StoreFull
+from hubfs.errors import StoreFull, StoreReadOnly
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
 from hubfs.store.partials import Partial
