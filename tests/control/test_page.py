@@ -7,7 +7,9 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +38,8 @@ class Browser:
         self._reading = os.fdopen(reading, "rb", buffering=0)
         self._left = b""
         self._number = 0
-
+        # A socket is made there, whose path must be short; who is killed does not clean up.
+        self._temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         assert CHROMIUM is not None
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         flags += [f"--user-data-dir={scratch}", "--disable-dev-shm-usage", "--window-size=390,844"]
@@ -46,6 +49,7 @@ class Browser:
             pass_fds=[to_browser, from_browser],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=os.environ | {"TMPDIR": self._temporary.name},
             start_new_session=True,
         )
         os.close(to_browser)
@@ -92,10 +96,11 @@ class Browser:
         return base64.b64decode(self.ask("Page.captureScreenshot", self._session)["data"])
 
     def close(self) -> None:
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         os.close(self._writing)
         self._reading.close()
+        self._temporary.cleanup()
 
 
 @contextmanager
