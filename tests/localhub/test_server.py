@@ -211,6 +211,7 @@ def test_the_log_tells_what_was_asked_and_delivered(hub: LocalHub) -> None:
 def test_the_log_can_be_kept_in_a_file(tmp_path: Path) -> None:
     with LocalHub(log_file=tmp_path / "log") as hub:
         ask(hub.endpoint)
+        hub.log.wait_idle()
         ask(hub.cdn_endpoint)
         hub.log.wait_idle()
 
