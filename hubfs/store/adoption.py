@@ -13,7 +13,7 @@ import errno
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from hubfs.errors import CannotAdopt, StoreDamaged
 from hubfs.store.blobs import Blobs
 from hubfs.store.cloning import clone, copy
 from hubfs.store.files import writing
-from hubfs.store.links import Stamp, wait_until_still
+from hubfs.store.links import Stamp, stilled
 from hubfs.store.rehash import Digests, digests_of
 
 _CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
@@ -74,12 +74,22 @@ class Adopter:
             StoreFull, StoreDamaged: the cache's disk.
         """
         with writing(self._scratch), self._scratch_path() as path:
+            is_as_hashed = Stamp.of(os.fstat(source)) == before
             how = self._fill(path, source, digests.size, note)
-            # A link changes the source's change time, so there the rest has to tell.
-            if not _is_unchanged(os.fstat(source), before, how):
-                raise CannotAdopt("it was changed while it was read", hint="scan it again")
+            stamp = _check_unchanged(source, before, how)
             self._blobs.put_in_place(path, digests.sha256)
-        return Placed(digests, how, Stamp.of(os.fstat(source)))
+            if how is How.LINK:
+                stamp = self._stamped(source, before, digests.sha256)
+        # With a stamp of the past it is in doubt, and read whole when it is opened.
+        return Placed(digests, how, stamp if is_as_hashed else before)
+
+    def _stamped(self, source: int, before: Stamp, sha256: str) -> Stamp:
+        """The stamp of a link that is in place. What changed meanwhile must not be in it."""
+        try:
+            return _check_unchanged(source, before, How.LINK)
+        except CannotAdopt:
+            self._blobs.path(sha256).unlink(missing_ok=True)
+            raise
 
     @contextlib.contextmanager
     def _scratch_path(self) -> Iterator[Path]:
@@ -164,24 +174,20 @@ def hashed(path: str, note: Note) -> Iterator[Hashed]:
     except OSError as error:
         raise StoreDamaged(f"it cannot be opened: {error.strerror}") from error
     try:
-        found = _still(descriptor)
+        found = stilled(descriptor)
         yield Hashed(descriptor, digests_of(descriptor, found.st_size, note), Stamp.of(found))
     finally:
         os.close(descriptor)
 
 
-def _still(descriptor: int) -> os.stat_result:
-    """How the file is, once what programs wrote into mappings of it shows in its times.
+def _check_unchanged(source: int, before: Stamp, how: How) -> Stamp:
+    """How the file is: as it was `before`. A link changes its time of change, and no more.
 
-    It is what makes its bytes durable too, for a blob that shares them.
+    Raises:
+        CannotAdopt: it is not.
     """
-    with contextlib.suppress(OSError):  # a disk that may not be written has nothing to sync
-        os.fsync(descriptor)
-    found = os.fstat(descriptor)
-    wait_until_still(found)
-    return found
-
-
-def _is_unchanged(now: os.stat_result, before: Stamp, how: How) -> bool:
-    is_same = (now.st_size, now.st_mtime_ns) == (before.size, before.mtime_ns)
-    return is_same and (how is How.LINK or now.st_ctime_ns == before.ctime_ns)
+    now = Stamp.of(os.fstat(source))
+    expected = replace(before, ctime_ns=now.ctime_ns) if how is How.LINK else before
+    if now != expected:
+        raise CannotAdopt("it was changed while it was read", hint="scan it again")
+    return now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import time
@@ -83,12 +84,27 @@ class Blobs:
             reason = f"cannot open blob {sha256}: {error.strerror}"
             raise StoreDamaged(reason, hint="check the cache directory's permissions") from error
         found = os.fstat(descriptor)
-        if found.st_size == content.size and is_sound(found, self.links.find(sha256)):
+        if found.st_size == content.size and self.is_sound(sha256, found):
             return descriptor
         os.close(descriptor)
         if found.st_size != content.size:
             self._try_to_forget(sha256)
         return None
+
+    def is_sound(self, sha256: str, found: os.stat_result) -> bool:
+        """Whether the blob's file, which is as `found`, must hold what its name says.
+
+        One of our own was not written since it was recorded: who changed it through a name that
+        it had for a while, as an export's, has left a mark.
+        """
+        stamp = self.links.find(sha256)
+        is_written = stamp is None and found.st_mtime > self._recorded_at(sha256)
+        return is_sound(found, stamp) and not is_written
+
+    def _recorded_at(self, sha256: str) -> float:
+        with self._index.read() as txn:
+            found = txn.get(bytes.fromhex(sha256), db=self._index.table("blobs"))
+        return unpack(BlobRecord, found).admitted_at if found else math.inf
 
     def find_stamp(self, content: Content) -> Stamp | None:
         """How the file of the blob of `content` was when it was found right, if it was shared."""

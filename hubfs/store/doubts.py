@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 
@@ -9,7 +10,7 @@ from hubfs.errors import StoreDamaged
 from hubfs.model.content import Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.files import sync_directory, writing
-from hubfs.store.links import Stamp, is_sound, wait_until_still
+from hubfs.store.links import Stamp, stilled
 from hubfs.store.rehash import digests_of
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def recheck(blobs: Blobs, content: Content) -> None:
 
 def _is_in_doubt(blobs: Blobs, sha256: str) -> bool:
     try:
-        return not is_sound(blobs.path(sha256).stat(), blobs.links.find(sha256))
+        return not blobs.is_sound(sha256, blobs.path(sha256).stat())
     except OSError:
         return False
 
@@ -54,8 +55,7 @@ def _is_right(blobs: Blobs, sha256: str) -> bool:
 
 
 def _is_right_now(blobs: Blobs, sha256: str, descriptor: int) -> bool:
-    before = os.fstat(descriptor)
-    wait_until_still(before)
+    before = stilled(descriptor)
     if digests_of(descriptor, before.st_size).sha256 != sha256:
         return False
     after = os.fstat(descriptor)
@@ -65,6 +65,8 @@ def _is_right_now(blobs: Blobs, sha256: str, descriptor: int) -> bool:
         blobs.links.put_all([(sha256, Stamp.of(after))])
     else:
         blobs.links.drop_all([sha256])
+        with contextlib.suppress(OSError):
+            os.utime(descriptor)  # its time may be to come, by a clock that has been put right
         blobs.record(sha256, Content(after.st_size, sha256=sha256))  # it takes room of ours now
     return True
 

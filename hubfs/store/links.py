@@ -9,6 +9,7 @@ so neither a crash nor a lost index makes one pass for a blob of our own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -83,3 +84,16 @@ def wait_until_still(found: os.stat_result) -> None:
     age = time.time_ns() - found.st_mtime_ns
     if 0 <= age < _TICK_NS:
         time.sleep((_TICK_NS - age) / 1e9)
+
+
+def stilled(descriptor: int) -> os.stat_result:
+    """How an open file is, once whatever is written to it from now on will show in its times.
+
+    A page that a program has mapped and written shows once, and not again until it is on disk:
+    so the file is synced first. That makes its bytes durable too. Blocks.
+    """
+    with contextlib.suppress(OSError):  # a disk that may not be written has nothing to sync
+        os.fsync(descriptor)
+    found = os.fstat(descriptor)
+    wait_until_still(found)
+    return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +152,67 @@ def test_what_is_linked_from_outside_is_looked_at_again(store: Store, tmp_path: 
     assert checked(store) == DATA
 
 
+def test_one_that_was_changed_through_a_name_that_is_gone_is_not_read(
+    store: Store, tmp_path: Path
+) -> None:
+    path = admit(store, lfs_content(DATA), DATA)
+    exported = tmp_path / "exported"
+    os.link(path, exported)
+    exported.chmod(0o644)
+    with exported.open("r+b") as file:
+        file.write(WRONG)
+    exported.unlink()
+    assert read(store, lfs_content(DATA)) is None
+    assert checked(store) is None
+
+
+def test_one_of_a_time_that_is_to_come_is_trusted_again(store: Store) -> None:
+    path = admit(store, lfs_content(DATA), DATA)
+    os.utime(path, (time.time() + 1e6,) * 2)
+    assert read(store, lfs_content(DATA)) is None
+    assert checked(store) == DATA
+
+
+def test_what_is_written_to_a_mapping_is_noticed_after_a_second_look_too(
+    store: Store, source: Path
+) -> None:
+    adopt(store, source)
+    with source.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = mapped[0]
+        assert read(store, lfs_content(DATA)) is None
+        assert checked(store) == DATA
+        mapped[: len(WRONG)] = WRONG  # the page is not on disk yet, unless someone has seen to it
+        assert read(store, lfs_content(DATA)) is None
+
+
+def test_a_file_that_changes_while_it_is_put_in_place_is_not_adopted(
+    store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = store.blobs.put_in_place
+
+    def interrupted(path: Path, sha256: str) -> None:
+        write_in_place(source, WRONG)
+        os.utime(source)
+        put(path, sha256)
+
+    monkeypatch.setattr(store.blobs, "put_in_place", interrupted)
+    with pytest.raises(CannotAdopt, match="changed"):
+        adopt(store, source)
+    assert list(store.blobs.walk()) == []
+
+
+def test_one_that_changed_in_secret_before_it_was_linked_is_looked_at(
+    store: Store, source: Path
+) -> None:
+    adopter = Adopter(store.blobs, store.directory / "partial", copies=False, cloning=unclonable)
+    with hashed(str(source), ignore) as found:
+        write_in_place(source, WRONG)
+        placed = adopter.place(found.descriptor, found.digests, found.before, ignore)
+    adopter.record([placed])
+    assert read(store, lfs_content(DATA)) is None
+    assert checked(store) is None
+
+
 def test_a_download_takes_the_place_of_a_link(store: Store, source: Path) -> None:
     adopt(store, source)
     admit(store, lfs_content(DATA), DATA)
@@ -177,7 +240,7 @@ def test_a_file_whose_name_is_given_to_another_is_the_one_that_was_hashed(
         before = found.before
         placed = adopter.place(found.descriptor, found.digests, before, ignore)
     adopter.record([placed])
-    assert read(store, lfs_content(DATA)) == DATA
+    assert checked(store) == DATA
 
 
 def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
