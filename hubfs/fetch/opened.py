@@ -73,6 +73,15 @@ class OpenContent:
         blob = self._blob
         return blob if blob is not None and blob.stamp is not None else None
 
+    def doubt_if_linked(self) -> None:
+        """If its own file has got another name meanwhile, others may change it: look at it anew.
+
+        The next `ensure` does, and finds out how the file is now.
+        """
+        descriptor = self.own_descriptor
+        if descriptor is not None and os.fstat(descriptor).st_nlink > 1:
+            self.distrust()
+
     def doubt(self, blob: OpenBlob) -> None:
         """Its file is not as it was: the next `ensure` finds out what became of it."""
         if self._blob is blob:

@@ -269,6 +269,7 @@ class Filesystem:
     async def _located(self, opened: OpenContent, span: ByteRange) -> tuple[bool, Extent | bytes]:
         waited = False
         while True:
+            opened.doubt_if_linked()
             if not opened.is_complete:
                 waited = await self._fetcher.ensure(opened, span) or waited
             blob = opened.shared_blob

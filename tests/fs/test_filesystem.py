@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.jobs.rig import engine
 from tests.localhub import LocalHub
 
 DATA = bytes(range(256)) * 50
+SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 @pytest.fixture
@@ -51,6 +54,24 @@ async def test_a_file_is_read_through_a_handle(tree: Filesystem) -> None:
     tree.close_file(handle)
     with pytest.raises(StaleHandle):
         await tree.locate(handle, 0, 10)
+
+
+async def test_an_open_file_that_gets_another_name_is_never_read_unseen(
+    tree: Filesystem, tmp_path: Path
+) -> None:
+    handle = await tree.open_file(await inode(tree, "acme/model/model.bin"))
+    await tree.locate(handle, 0, 10)
+    blob = tmp_path / "cache/blobs/sha256" / SHA256[:2] / SHA256
+    exported = tmp_path / "exported"
+    os.link(blob, exported)
+    assert await tree.locate(handle, 0, 10) == DATA[:10]
+    exported.chmod(0o644)
+    with exported.open("r+b") as file:
+        file.write(b"wrong")
+    where = await tree.locate(handle, 0, 10)
+    assert not isinstance(where, bytes)
+    assert read_blocking(*where) == DATA[:10]
+    tree.close_file(handle)
 
 
 async def test_a_directory_is_read_through_a_handle(tree: Filesystem) -> None:
