@@ -394,7 +394,8 @@ class Fetcher:
 
     def _note_wrong(self, transfer: Transfer, wrong: Partial) -> None:
         opened = self._open[transfer.content.key]
-        opened.retired.append(wrong)
+        if wrong is not transfer.partial:
+            opened.retired.append(wrong)
         self._doubts.send_nowait(frozenset(opened.inodes))
 
     def _retire_if_idle(self, opened: OpenContent) -> None:

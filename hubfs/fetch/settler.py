@@ -90,12 +90,19 @@ class Settler:
 
     async def _start_over(self, transfer: Transfer, error: ContentMismatch) -> None:
         """Fetch it again from scratch, once; then tell the readers."""
-        wrong = transfer.partial
+        wrong, trouble = transfer.partial, None
         async with transfer.disk:
-            await trio.to_thread.run_sync(wrong.discard, limiter=self._limiter)
-            transfer.restart(self._store.partials.open(transfer.content))
+            try:
+                await trio.to_thread.run_sync(wrong.discard, limiter=self._limiter)
+                transfer.restart(self._store.partials.open(transfer.content))
+            except StoreError as raised:
+                trouble = raised
+                transfer.restart(wrong)  # its file stays, and nothing in it counts any more
         self._on_wrong(transfer, wrong)
-        if transfer.restarts > 1:
+        if trouble is not None:
+            log.warning("%s: %s, and cannot be kept: %s", transfer.sources[0], error, trouble)
+            transfer.fail(trouble)
+        elif transfer.restarts > 1:
             log.error("%s: %s, twice; it is refused", transfer.sources[0], error)
             transfer.fail(error)
         else:

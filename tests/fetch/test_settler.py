@@ -10,11 +10,12 @@ import trio
 import trio.testing
 
 from hubfs.config import Fill
-from hubfs.errors import ContentMismatch
+from hubfs.errors import ContentMismatch, StoreFull
 from hubfs.fetch.fetcher import TICK
 from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.fetch.transfer import FAILURE_MEMORY
 from hubfs.model.content import MIB
+from hubfs.store.partials import Partial
 from tests.fetch.rig import Rig, listed, running, until
 from tests.fetch.samples import sample
 from tests.localhub import Fault, File, LocalHub
@@ -103,6 +104,30 @@ async def test_bytes_that_stay_wrong_are_refused_and_never_admitted(
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
     assert "twice; it is refused" in caplog.records[1].message
     assert hub.log.content_bytes() == 2 * len(FILES[name])
+
+
+@pytest.mark.parametrize("name", ["small.bin", "large.bin"])
+async def test_wrong_bytes_that_cannot_be_thrown_away_end_no_service(
+    hub: LocalHub,
+    cache: Path,
+    name: str,
+    mock_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mock_clock.rate = 1
+    hub.faults.add(corruption(name))
+
+    def full(_: Partial) -> None:
+        raise StoreFull("no space left on device")
+
+    async with running(hub, cache) as rig:
+        with rig.opened(REPO, name):
+            with monkeypatch.context() as patched:
+                patched.setattr(Partial, "discard", full)
+                with pytest.raises(StoreFull):
+                    await rig.fetcher.complete(*listed(hub, REPO, name))
+            mock_clock.jump(FAILURE_MEMORY + 1)
+            assert await rig.read_file(REPO, name) == FILES[name]
 
 
 async def test_a_file_that_was_refused_is_had_once_the_hub_is_right_again(
