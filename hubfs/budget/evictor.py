@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial as bind
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 import trio
@@ -19,6 +20,7 @@ import trio
 from hubfs.budget import policy
 from hubfs.budget.figures import figures_of, names_in_use, names_open
 from hubfs.budget.pinned import Pinned
+from hubfs.budget.unseen import Unseen
 from hubfs.config import CacheSettings
 from hubfs.counters import COUNTERS
 from hubfs.errors import StoreError
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 TICK: Final = 5.0  # seconds after which the disk is looked at, though nobody has asked for much
 BREATH: Final = 0.01  # between two looks: what happens meanwhile is one reason for the next
+REST: Final = 10.0  # times as long as a look in vain took
+OLD_EVERY: Final = 60.0  # seconds after which old partials are looked for
 KEEP_USED_EVERY: Final = 60.0
 KEEP_OPEN_EVERY: Final = 600.0
 TIGHT_FOR: Final = 30.0  # seconds after which what is fetched for later is given up
@@ -74,6 +78,8 @@ class Evictor:
         self.last = Evicted()
         self._turn = trio.Lock()  # evictions, and looks at the whole, go one at a time
         self._used_at = self._opened_at = self._told_at = self._full_at = float("-inf")
+        self._old_at = float("-inf")
+        self._unseen = Unseen()
         self._tight_since = float("inf")
         self._pinned_at, self._pinned_size = float("-inf"), 0
 
@@ -83,11 +89,14 @@ class Evictor:
         """Serve until cancelled."""
         async with trio.open_nursery() as nursery:
             if self._store.was_left_behind:
-                nursery.start_soon(self.reconcile)
+                nursery.start_soon(self._reconcile_safely)
             task_status.started()
             while True:
+                began = trio.current_time()
                 await self._look_safely()
-                await trio.sleep(BREATH)
+                # Where nothing may go, a look goes through all that is here: it shall be no burden.
+                took = trio.current_time() - began if self._fetcher.room.is_tight else 0.0
+                await trio.sleep(max(BREATH, REST * took))
                 with trio.move_on_after(TICK):
                     await self._fetcher.room.wait_for_news()
 
@@ -95,6 +104,14 @@ class Evictor:
         """Keep to these from now on."""
         self._settings = settings
         self._fetcher.room.wake()
+
+    async def _reconcile_safely(self) -> None:
+        try:
+            await self.reconcile()
+        except StoreError as error:
+            log.warning("what a crash left is not entered until `hubfs gc`: %s", error)
+        except Exception:
+            log.exception("a bug in looking at what a crash left")
 
     async def _look_safely(self) -> None:
         try:
@@ -107,7 +124,9 @@ class Evictor:
     async def look(self) -> None:
         """Make room if there is too little, and say how much there is."""
         await self._keep_used_if_due()
-        await self.drop_old_partials()
+        if trio.current_time() - self._old_at > OLD_EVERY:
+            self._old_at = trio.current_time()
+            await self.drop_old_partials()
         wanted = self._wanted()
         freed = (await self.make_room(wanted)).size if wanted else 0
         if self._tell_of_room():
@@ -161,7 +180,8 @@ class Evictor:
 
     def figures(self) -> policy.Figures:
         """What is taken, coming and left, as it is now."""
-        return figures_of(self._store, self._fetcher.opened)
+        found = figures_of(self._store, self._fetcher.opened)
+        return self._unseen.seen(found, trio.current_time())
 
     # --- making room -------------------------------------------------------------------
 
@@ -260,9 +280,12 @@ class Evictor:
         return lambda item: item.name in used and not item.is_blob
 
     async def _carry_out(self, choice: policy.Choice) -> None:
-        # What has been marked must be unmarked: nobody may call it off in between.
-        with trio.CancelScope(shield=True):
+        before, names = self.figures(), [item.name for item in choice.going]
+        # What has been marked must be unmarked: nobody may call it off in between, and a machine
+        # that has no thread to spare must not leave it so.
+        with trio.CancelScope(shield=True), self._store.leaving.ending(names):
             await trio.to_thread.run_sync(self._store.eviction.carry_out, choice.going)
+        self._unseen.note(before, choice.freed, trio.current_time())
 
     async def _send_to_the_end(self, items: list[Item]) -> None:
         """What was kept need not be looked at again before all others."""
@@ -288,7 +311,7 @@ class Evictor:
         oldest = next(self._store.ledger.oldest_of(PARTIAL), None)
         if oldest is not None and oldest.used_at < before:
             partials = self._store.ledger.oldest_of(PARTIAL)
-            await self.evict([each for each in partials if each.used_at < before])
+            await self.evict(list(takewhile(lambda each: each.used_at < before, partials)))
 
     # --- recency -----------------------------------------------------------------------
 

@@ -11,19 +11,21 @@ import pytest
 import trio
 import trio.testing
 
-from hubfs.budget.evictor import TICK
+from hubfs.budget.evictor import TICK, Evictor
 from hubfs.config import CacheSettings, Fill
 from hubfs.config.amounts import Amount
 from hubfs.errors import StoreFull
 from hubfs.fetch.transfer import FAILURE_MEMORY
-from hubfs.model.content import MIB
+from hubfs.model.content import MIB, Content
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.model.tree import TreeBuilder, TreeFile
+from hubfs.store.index import Transaction
+from hubfs.store.ledger import Item, partial_name
 from hubfs.store.pins import Pins
 from hubfs.store.records import PinRecord, RepoRecord
-from hubfs.store.store import Store
+from hubfs.store.store import Space, Store
 from tests.budget.rig import NO_FLOOR, budget, files_in, keeping, taken
-from tests.fetch.rig import Rig, listed, until
+from tests.fetch.rig import Rig, listed, running, until
 from tests.fetch.samples import sample
 from tests.localhub import File, LocalHub
 from tests.store.contents import admit, fetch, lfs_content, read
@@ -178,7 +180,7 @@ def know(rig: Rig, *names: str) -> None:
 EVICT_AND_DIE = """
 import os, sys
 from pathlib import Path
-from hubfs.store.store import Store
+from hubfs.store.store import Space, Store
 store = Store(Path(sys.argv[1]))
 class Dying(type(store.eviction)):
     def _unlink(self, items):
@@ -269,3 +271,71 @@ async def test_where_nothing_may_be_deleted_nothing_is_forgotten(
         assert await rig.read_file(REPO, "0.bin") == SMALL["0.bin"]
         assert hub.log.content_bytes() == 0
         assert caplog.text.count("nothing can be deleted") == 1
+
+
+# --- a disk that takes its time, and one that is full ----------------------------------
+
+
+async def test_a_disk_that_is_slow_to_free_does_not_lose_everything(
+    hub: LocalHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(hub, cache) as rig:
+        for name in SMALL:
+            await rig.read_file(REPO, name)
+        available = 100 * MIB - rig.store.ledger.totals().taken  # and so it stays for a while
+        monkeypatch.setattr(rig.store, "space", lambda: Space(100 * MIB, available, available))
+        settings = CacheSettings(Amount(), Amount(available))
+        evictor = Evictor(rig.store, rig.fetcher, settings)
+        for _ in range(5):
+            await evictor.look()
+        assert 0 < len(SMALL) - rig.store.ledger.totals().blobs <= 9
+        assert rig.fetcher.room.left > 0
+
+
+async def test_a_full_disk_after_a_crash_ends_no_service(
+    hub: LocalHub, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(hub, cache) as rig:
+        await rig.read_file(REPO, "0.bin")
+        rig.store.blobs.forget(listed(hub, REPO, "0.bin")[0].sha256 or "")
+        rig.store.was_left_behind = True
+
+        def full(_: object) -> None:
+            raise StoreFull("no space left on device")
+
+        evictor = Evictor(rig.store, rig.fetcher, budget(5))
+        async with trio.open_nursery() as nursery:
+            with monkeypatch.context() as patched:
+                patched.setattr(rig.store.index, "write", full)
+                await nursery.start(evictor.run)
+                await until(lambda: "what a crash left" in caplog.text)
+            nursery.cancel_scope.cancel()
+
+
+async def test_an_old_partial_that_stays_costs_no_look_at_the_others(
+    hub: LocalHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(hub, cache) as rig:
+        now, ledger = time.time(), rig.store.ledger
+        contents = [Content(5, sha256=f"{number:064x}") for number in range(1000)]
+        items = [Item(partial_name(each), now, 5, 4096) for each in contents]
+        items[0] = items[0]._replace(used_at=now - 90 * 86400)
+
+        def enter(txn: Transaction) -> None:
+            for item in items:
+                ledger.put(txn, item)
+
+        rig.store.index.write(enter)
+        pages: list[bytes] = []
+        page = ledger._page
+
+        def counted(start: bytes) -> list[Item]:
+            pages.append(start)
+            return page(start)
+
+        monkeypatch.setattr(ledger, "_page", counted)
+        opened = rig.fetcher.open(contents[0], listed(hub, REPO, "0.bin")[1])
+        await Evictor(rig.store, rig.fetcher, budget(100)).drop_old_partials()
+        assert len(pages) == 2
+        assert ledger.find(items[0].name)
+        rig.fetcher.release(opened)
