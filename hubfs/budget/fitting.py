@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial as bind
 
 import trio
@@ -13,6 +13,7 @@ from hubfs.budget.figures import names_of
 from hubfs.errors import StoreFull
 from hubfs.model.content import Content
 from hubfs.model.units import size_text
+from hubfs.store.ledger import Item
 from hubfs.store.store import Store
 
 
@@ -39,7 +40,16 @@ async def check_fits(
 
 
 def _beside(store: Store, stays: set[bytes], contents: Iterable[Content]) -> tuple[int, int]:
-    """(bytes wanted of what does not stay anyway, bytes of what stays)."""
-    wanted = sum(content.size for content in contents if stays.isdisjoint(names_of(store, content)))
-    items = map(store.ledger.find, stays)
-    return wanted, sum(item.occupied for item in items if item is not None)
+    """(bytes wanted beside what is here of what stays anyway, bytes of what stays).
+
+    What is pinned or open need not be here, or not all of it.
+    """
+    found = map(store.ledger.find, stays)
+    here = {item.name: item for item in found if item is not None}
+    wanted = sum(_lacking(store, here, content) for content in contents)
+    return wanted, sum(item.occupied for item in here.values())
+
+
+def _lacking(store: Store, here: Mapping[bytes, Item], content: Content) -> int:
+    names = names_of(store, content)
+    return max(0, content.size - sum(here[name].size for name in names if name in here))

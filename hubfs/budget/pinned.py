@@ -7,6 +7,7 @@ change, so they are looked up once for each commit and pattern.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,15 +50,17 @@ class Pinned:
         self._known: dict[tuple[int, str], Match] = {}
         self._matches: dict[PinRecord, Match] = {}
         self._digests: frozenset[bytes] = frozenset()
+        self._refreshing = threading.Lock()
 
     def refresh(self) -> None:
         """Look where the pins' revisions are now. Call it from a worker thread."""
-        found = {pin: self._match(pin) for pin in self._pins.all()}
-        if found != self._matches:
-            self._known = {(match.number, pin.pattern): match for pin, match in found.items()}
-            contents = [content for match in found.values() for content in match.contents]
-            self._digests = frozenset(map(digest_of, contents))
-            self._matches = found
+        with self._refreshing:  # one that began earlier must not undo what a later one found
+            found = {pin: self._match(pin) for pin in self._pins.all()}
+            if found != self._matches:
+                self._known = {(match.number, pin.pattern): match for pin, match in found.items()}
+                contents = [content for match in found.values() for content in match.contents]
+                self._digests = frozenset(map(digest_of, contents))
+                self._matches = found
 
     def _match(self, pin: PinRecord) -> Match:
         catalog = self._store.catalog(pin.endpoint)

@@ -225,6 +225,15 @@ async def test_a_download_that_cannot_fit_is_refused_with_the_sizes(
         assert hub.log.content_bytes() == 0
 
 
+async def test_what_is_pinned_and_not_here_counts_as_wanted(hub: LocalHub, tmp_path: Path) -> None:
+    async with engine(hub, tmp_path, budget=budget(1.5)) as made:
+        await made.syncer.refresh(RepoId(RepoKind.MODEL, "acme/one"), "")
+        Pins(made.store.index).put(PinRecord(hub.endpoint, "acme/one"))
+        refused = await ended(made.jobs, (await made.jobs.submit(download("acme/one"))).id)
+        assert refused.error.startswith("acme/one does not fit: 2.0 MiB are wanted, and at most ")
+        assert hub.log.content_bytes() == 0
+
+
 async def test_a_download_that_fits_makes_its_room(hub: LocalHub, tmp_path: Path) -> None:
     assert UNBOUNDED.size.of(1 << 40) is None
     async with engine(hub, tmp_path, budget=budget(2.5)) as made:
