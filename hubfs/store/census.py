@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -83,11 +84,18 @@ class Census:
         directory = self._blobs / shard
         try:
             with os.scandir(directory) as found:
-                return sorted((each.name, self._look(each, shard)) for each in found)
+                return sorted(self._looked_at(found, shard))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise StoreDamaged(f"cannot list {directory}: {error.strerror}") from error
+
+    def _looked_at(
+        self, entries: Iterable[os.DirEntry[str]], shard: str
+    ) -> Iterator[tuple[str, Present | None]]:
+        for each in entries:
+            with contextlib.suppress(FileNotFoundError):  # evicted just now; the others are here
+                yield each.name, self._look(each, shard)
 
     def _look(self, entry: os.DirEntry[str], shard: str) -> Present | None:
         if not _SHA256_RE.fullmatch(entry.name) or not entry.name.startswith(shard):

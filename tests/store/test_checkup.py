@@ -94,6 +94,23 @@ def test_two_bad_files_of_one_name_are_both_kept(store: Store) -> None:
     assert len(list((store.directory / "bad").iterdir())) == 2
 
 
+def test_one_that_is_evicted_during_a_look_does_not_hide_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = admit(store, lfs_content(DATA), DATA)
+    gone = path.with_name(path.name[:2] + "0" * 62)
+    gone.touch()
+    look = store.checkup.census._look
+
+    def late(entry: os.DirEntry[str], shard: str) -> object:
+        gone.unlink(missing_ok=True)
+        return look(entry, shard)
+
+    monkeypatch.setattr(store.checkup.census, "_look", late)
+    (case,) = store.checkup.census.cases(path.name[:2])
+    assert case.present is not None
+
+
 def test_a_record_without_its_file_is_forgotten(store: Store) -> None:
     admit(store, git_content(DATA), DATA).unlink()
     (finding,) = treated(store)
