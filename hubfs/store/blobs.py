@@ -16,7 +16,7 @@ from hubfs.store.files import make_private_directory, occupied_by, sync_director
 from hubfs.store.index import Index, Transaction
 from hubfs.store.leaving import Leaving
 from hubfs.store.ledger import Item, Ledger, blob_name
-from hubfs.store.links import Links, Stamp, is_sound
+from hubfs.store.links import NEVER, Links, Stamp, is_sound
 from hubfs.store.partials import forget_partial
 from hubfs.store.records import BlobRecord, pack, unpack
 
@@ -207,8 +207,24 @@ class Blobs:
             return False
         if size != content.size:
             return False
-        self.record(content.sha256, content)
+        self.enter([(content.sha256, content)])
         return True
+
+    def enter(self, found: Sequence[tuple[str, Content]]) -> None:
+        """Do `record_all` for blobs that were found without a record.
+
+        One that was linked, and is not ours alone or was not made read-only, is in doubt.
+        """
+        doubted = dict.fromkeys(sha256 for sha256, _ in found if self._may_be_anothers(sha256))
+        self.links.put_all((sha256, NEVER) for sha256 in doubted)
+        self.record_all(found)
+
+    def _may_be_anothers(self, sha256: str) -> bool:
+        try:
+            found = self.path(sha256).stat()
+        except OSError:
+            return False
+        return found.st_nlink > 1 or bool(found.st_mode & 0o222)
 
     def forget(self, sha256: str) -> None:
         """Drop the record of a blob whose file is gone or bad; the file is not touched."""

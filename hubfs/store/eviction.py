@@ -99,7 +99,7 @@ class Eviction:
         while part := list(itertools.islice(on_disk, _PAGE)):
             entered = [each for each in part if not self._is_known(each[0])]
             for sha256, size in entered:
-                self._blobs.record(sha256, Content(size, sha256=sha256))
+                self._blobs.enter([(sha256, Content(size, sha256=sha256))])
             yield len(entered), 0
         start = b""
         while page := self._recorded(start):

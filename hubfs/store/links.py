@@ -39,6 +39,9 @@ class Stamp:
         return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
+NEVER: Final = Stamp(0, 0, 0, 0)  # of no file: a blob that has it is in doubt until it is read
+
+
 class Links:
     """The stamps of the blobs that share their file."""
 

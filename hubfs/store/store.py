@@ -128,7 +128,7 @@ class Store:
         count = 0
         on_disk = self.blobs.walk()
         while batch := list(itertools.islice(on_disk, _BATCH)):
-            self.blobs.record_all([each for blob in batch for each in self._contents_of(*blob)])
+            self.blobs.enter([each for blob in batch for each in self._contents_of(*blob)])
             count += len(batch)
         if count:
             log.warning("made a new index of %d blobs in %s", count, self.directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -211,6 +212,27 @@ def test_one_that_changed_in_secret_before_it_was_linked_is_looked_at(
     adopter.record([placed])
     assert read(store, lfs_content(DATA)) is None
     assert checked(store) is None
+
+
+@pytest.mark.parametrize("how", ["opened", "reconciled", "rebuilt"])
+def test_one_that_a_crash_left_unrecorded_is_looked_at_be_its_source_gone(
+    tmp_path: Path, source: Path, how: str
+) -> None:
+    store = Store(tmp_path / "cache")
+    adopter = Adopter(store.blobs, store.directory / "partial", copies=False, cloning=unclonable)
+    with hashed(str(source), ignore) as found:
+        adopter.place(found.descriptor, found.digests, found.before, ignore)
+    write_in_place(source, WRONG)
+    source.unlink()
+    store.close()
+    if how == "rebuilt":
+        shutil.rmtree(tmp_path / "cache/index")
+    again = Store(tmp_path / "cache")
+    if how == "reconciled":
+        assert sum(entered for entered, _ in again.eviction.reconcile()) == 1
+    assert read(again, lfs_content(DATA)) is None
+    assert checked(again) is None
+    again.close()
 
 
 def test_a_download_takes_the_place_of_a_link(store: Store, source: Path) -> None:

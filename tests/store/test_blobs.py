@@ -159,6 +159,7 @@ def crash_after_rename(store: Store, content: Content) -> Store:
     partial = fetch(store, content, DATA)
     path = store.blobs.path(sha256_of(DATA))
     path.parent.mkdir()
+    partial.path.chmod(0o444)
     partial.path.rename(path)
     partial.close()
     return reopened(store)
