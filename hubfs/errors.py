@@ -113,6 +113,10 @@ class StoreReadOnly(StoreFull):
     """The cache may not be written, or not so much, and making room would not help."""
 
 
+class BudgetSpent(StoreFull):
+    """All that fills the cache's budget is open or pinned, so nothing new is kept."""
+
+
 class StillNeeded(StoreError):
     """What is to be deleted is pinned or open."""
 

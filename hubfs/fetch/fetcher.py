@@ -15,7 +15,14 @@ import trio
 
 from hubfs.config import FetchSettings, Fill
 from hubfs.counters import COUNTERS
-from hubfs.errors import FetchStopped, HubfsError, StoreDamaged, StoreFull, StoreReadOnly
+from hubfs.errors import (
+    BudgetSpent,
+    FetchStopped,
+    HubfsError,
+    StoreDamaged,
+    StoreFull,
+    StoreReadOnly,
+)
 from hubfs.fetch.direct import DirectReader
 from hubfs.fetch.opened import OpenBlob, OpenContent, Place
 from hubfs.fetch.plan import hints_of
@@ -202,10 +209,10 @@ class Fetcher:
         """There is no room, nor will there be soon: let whoever fetches for later know."""
         for each in self._transfers():
             if each.plan.prefetchers and not each.is_admitted:
-                each.fail(StoreFull(self.room.reason))
+                each.fail(BudgetSpent(self.room.reason))
 
     def _note_full(self, error: HubfsError | None) -> None:
-        if isinstance(error, StoreFull) and not isinstance(error, StoreReadOnly):
+        if isinstance(error, StoreFull) and not isinstance(error, StoreReadOnly | BudgetSpent):
             self.room.note_disk_full()
 
     # --- reading -----------------------------------------------------------------------
@@ -251,7 +258,7 @@ class Fetcher:
             return
         await self.room.wait_for_room()
         if self.room.is_tight and transfer.plan.lacks(span):
-            raise StoreFull(self.room.reason)
+            raise BudgetSpent(self.room.reason)
 
     async def read_shared(
         self, opened: OpenContent, blob: OpenBlob, span: ByteRange

@@ -31,6 +31,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.IndexCorrupt: errno.EIO,
     errors.StoreFull: errno.EIO,  # never ENOSPC: to a reader that means something else
     errors.StoreReadOnly: errno.EIO,
+    errors.BudgetSpent: errno.EIO,
     errors.StillNeeded: errno.EBUSY,
     errors.StoreDamaged: errno.EIO,
     errors.CannotAdopt: errno.EIO,

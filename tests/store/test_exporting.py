@@ -112,6 +112,16 @@ def test_a_symlink_in_the_folder_leads_nowhere(store: Store, target: Path, tmp_p
     assert not (target / "model.bin").is_symlink()
 
 
+def test_a_blob_that_is_evicted_while_it_is_copied_is_copied_all_the_same(
+    store: Store, target: Path
+) -> None:
+    wanted = piece(store, "model.bin")
+    folder = Folder(target, Way.COPY)
+    with folder.opened():
+        folder.put(wanted, lambda _: wanted.blob.unlink())
+    assert (target / "model.bin").read_bytes() == DATA
+
+
 def test_a_blob_that_is_gone_is_told_and_leaves_nothing(store: Store, target: Path) -> None:
     wanted = piece(store, "model.bin")
     wanted.blob.unlink()
