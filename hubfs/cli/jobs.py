@@ -20,11 +20,13 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for pr
 
 
 @click.command()
-@click.argument("number", metavar="[ID]", type=int, required=False)
+@click.argument("number", metavar="[ID]", type=click.IntRange(min=1), required=False)
 @click.option("--follow", "is_followed", is_flag=True, help="Look on until it has ended.")
 @click.option("--cancel", is_flag=True, help="Call it off; what it has brought stays.")
 @click.option("--retry", is_flag=True, help="Queue it again; what is here is not fetched again.")
-@click.option("--limit", type=click.IntRange(1, 500), default=20, help="How many to list.")
+@click.option(
+    "--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many to list."
+)
 @_JSON
 @engine_options
 def jobs(  # noqa: PLR0913 - an option is an argument

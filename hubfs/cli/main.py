@@ -57,6 +57,11 @@ class _Group(click.Group):
         except HubfsError as error:
             complain(error)
             ctx.exit(2 if isinstance(error, UsageError) else 1)
+        except BrokenPipeError:  # `hubfs ls | head`: click ends in silence
+            raise
+        except OSError as error:  # the output's own trouble; all others are HubfsErrors by now
+            complain(HubfsError(error.strerror or str(error)))
+            ctx.exit(1)
         except KeyboardInterrupt:  # whoever had something to say about it has said it
             ctx.exit(INTERRUPTED)
 

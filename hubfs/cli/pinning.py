@@ -61,7 +61,7 @@ def unpin(
       hubfs unpin --all
     """
     if everything == bool(subjects):
-        raise click.UsageError("name what is pinned, or give --all")
+        raise click.UsageError("either name what is pinned, or give --all")
     with reached(settings) as engine:
         wishes = _pinned(engine.client) if everything else [_wish(each) for each in subjects]
         for each in wishes:
@@ -70,7 +70,8 @@ def unpin(
         if as_json:
             show_json(left)
         else:
-            click.echo(f"{len(wishes)} pins are gone, {len(left)} are left")
+            gone = "1 pin is gone" if len(wishes) == 1 else f"{len(wishes)} pins are gone"
+            click.echo(f"{gone}, {len(left)} left")
 
 
 def _wish(subject: str) -> dict[str, str]:

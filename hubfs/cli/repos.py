@@ -79,7 +79,7 @@ def sync(
       hubfs sync --all
     """
     if everything == bool(repos):
-        raise UsageError("what is to be synced?", hint="name repos, or give --all")
+        raise UsageError("what is to be synced?", hint="either name repos, or give --all")
     wishes: list[Json] = [{"all": True}] if everything else [_named(repo) for repo in repos]
     with reached(settings) as engine:
         queued = [

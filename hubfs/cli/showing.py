@@ -94,8 +94,10 @@ def progress_text(job: Json) -> str:
 
 
 def job_text(job: Json) -> str:
-    """A job on one line."""
-    parts = (f"job {job['id']}", job["kind"], subject_of(job), job["state"], progress_text(job))
+    """A job on one line; one that waits after a failure says what failed."""
+    trouble = f"after: {job['error']}" if job["state"] == "pending" and job.get("error") else ""
+    state = f"{job['state']} {trouble}".strip()
+    parts = (f"job {job['id']}", job["kind"], subject_of(job), state, progress_text(job))
     return "  ".join(part for part in parts if part)
 
 
@@ -145,6 +147,8 @@ class Bars:
         task = self._tasks.get(job["id"])
         if task is None:
             task = self._tasks[job["id"]] = self._progress.add_task("", total=None)
+        if job["state"] == "pending" and job["error"]:
+            self._progress.console.print(job_text(job), markup=False, highlight=False)
         progress = job["progress"]
         self._progress.update(
             task,

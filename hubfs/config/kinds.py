@@ -12,7 +12,14 @@ from typing import Final, Generic, TypeVar
 from hubfs.config.addresses import checked_endpoint, parse_address
 from hubfs.config.owners import find_group, find_user, number_text, parse_umask
 from hubfs.config.places import absolute, named
-from hubfs.config.sizes import amount_text, pace_text, parse_amount, parse_pace, parse_size
+from hubfs.config.sizes import (
+    amount_text,
+    exact_text,
+    pace_text,
+    parse_amount,
+    parse_pace,
+    parse_size,
+)
 from hubfs.errors import UsageError
 
 T = TypeVar("T")
@@ -113,7 +120,7 @@ def choice(kind: type[E]) -> Kind[E]:
     return Kind("|".join(names), parse, lambda value: str(value.value), choices=names)
 
 
-SIZE: Final = Kind("SIZE", parse_size)
+SIZE: Final = Kind("SIZE", parse_size, exact_text)
 PACE: Final = Kind[int | None]("RATE|auto|off", parse_pace, pace_text)
 AMOUNT: Final = Kind("SIZE|PERCENT", parse_amount, amount_text)
 FLAG: Final = Kind("", _parse_flag, lambda value: str(value).lower())

@@ -65,13 +65,22 @@ def parse_pace(text: str) -> int | None:
         raise UsageError(f"{text!r} is not a rate such as 20M, auto or off") from None
 
 
+def exact_text(count: int) -> str:
+    """The inverse of `parse_size`: bytes in the largest unit that loses none."""
+    for letter in ("T", "G", "M", "K"):
+        unit = _UNITS[letter.lower()]
+        if count and not count % unit:
+            return f"{count // unit}{letter}"
+    return str(count)
+
+
 def pace_text(pace: int | None) -> str:
     """The inverse of `parse_pace`."""
-    return {None: "auto", 0: "off"}.get(pace, str(pace))
+    return "auto" if pace is None else exact_text(pace) if pace else "off"
 
 
 def amount_text(amount: Amount) -> str:
     """The inverse of `parse_amount`."""
-    parts = [] if amount.size is None else [str(amount.size)]
+    parts = [] if amount.size is None else [exact_text(amount.size)]
     parts += [] if amount.share is None else [f"{amount.share * 100:g}%"]
     return ",".join(parts) or "none"

@@ -259,7 +259,7 @@ class Control:
             mountpoint=self._parts.mountpoint,
             mode=models.Mode(**asdict(mode)) if mode else None,
             offline=settings.offline,
-            hub="offline" if settings.offline else breaker.reason or "reachable",
+            hub="offline" if settings.offline else breaker.standing,
             cache=await self.storage.cache(),
             repos=await trio.to_thread.run_sync(self._catalog.count_repos),
             jobs={"running": len(self.jobs.running()), "pending": self.jobs.count_waiting()},

@@ -26,7 +26,7 @@ def routes_of(control: Control) -> APIRouter:
         """What must stay."""
         return await storage.pins()
 
-    @router.post("/pins", responses=responses(400))
+    @router.post("/pins", responses=responses(400, 404))
     async def pin(wish: models.PinRequest) -> models.Pin:
         """Let files stay: those that match now, and those that will. None is fetched for it."""
         return await storage.pin(wish)

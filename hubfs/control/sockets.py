@@ -78,13 +78,22 @@ def _try_to_link(link: Path, path: Path) -> None:
 @contextlib.contextmanager
 def short_address(cache_dir: Path) -> Iterator[str | None]:
     """An address, good within, of the socket that answers for the cache; None if none does."""
-    for path in (cache_dir / LINK, socket_path(cache_dir)):
-        with contextlib.suppress(OSError), _short(path) as address:
-            with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
-                probe.connect(address)
-            yield address
-            return
-    yield None
+    address: str | None
+    with contextlib.ExitStack() as stack:
+        for path in (cache_dir / LINK, socket_path(cache_dir)):
+            # Not around the `yield`: errors of whoever uses the address are none of ours.
+            with contextlib.suppress(OSError):
+                address = stack.enter_context(_short(path))
+                _check_answers(address)
+                break
+        else:
+            address = None
+        yield address
+
+
+def _check_answers(address: str) -> None:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+        probe.connect(address)
 
 
 @contextlib.contextmanager

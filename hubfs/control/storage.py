@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import trio
@@ -11,12 +12,15 @@ from hubfs.budget.pinned import Match
 from hubfs.control import models
 from hubfs.control.parts import Parts, checked_revision
 from hubfs.control.views import moment
-from hubfs.errors import NoSuchEntry
-from hubfs.jobs.files import repo_named
+from hubfs.errors import AccessDenied, NoSuchEntry, Offline, TransientHubError
+from hubfs.jobs.files import ensure_known, repo_named
 from hubfs.jobs.queue import Wanted
 from hubfs.jobs.states import JobKind
+from hubfs.model.identifiers import RepoId
 from hubfs.store.pins import Pins
 from hubfs.store.records import JobRecord, PinRecord
+
+log = logging.getLogger(__name__)
 
 
 class Storage:
@@ -90,14 +94,24 @@ class Storage:
     async def pin(self, wish: models.PinRequest) -> models.Pin:
         """Keep files here from now on.
 
+        What is not known yet is listed first, since what nobody has listed keeps nothing.
+
         Raises:
             UsageError: no repo, or no revision, can be called that.
+            NotOnHub: there is no such repo, or revision.
         """
+        await self._make_known(repo_named(wish.repo), checked_revision(wish.revision))
         pin = await trio.to_thread.run_sync(self._pins.put, self._record(wish))
         self._parts.evictor.note_pins()
         found = (await self.pins()).pins
         (shown,) = [each for each in found if _said(each) == _said(pin)]
         return shown
+
+    async def _make_known(self, repo: RepoId, revision: str) -> None:
+        try:
+            await ensure_known(self._parts.syncer, repo, revision)
+        except (TransientHubError, Offline, AccessDenied) as error:
+            log.info("%s is pinned, and cannot be listed yet: %s", repo, error)
 
     async def unpin(self, wish: models.PinRequest) -> models.Pins:
         """Let files go again; what is left is returned.

@@ -42,6 +42,7 @@ from hubfs.store.store import Store
 log = logging.getLogger(__name__)
 
 TICK = 5.0  # seconds after which what arrived is claimed, be it little
+MOST_POSTPONED = 256  # contents that are filled once there is room
 TIRED_AFTER = 5  # failures in a row after which a fill that nobody waits for is given up
 
 
@@ -64,6 +65,8 @@ class Fetcher:
         self._settler = Settler(store, self._advance, self._note_wrong)
         self._open: dict[str, OpenContent] = {}
         self._led: set[str] = set()
+        self._postponed: dict[str, Place] = {}
+        self._is_catching_up = False
         self._replaced: set[str] = set()
         self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
         self._nursery: trio.Nursery | None = None
@@ -196,14 +199,30 @@ class Fetcher:
     def allow(self, left: float, reason: str = "") -> None:
         """Let so many bytes be asked for from now on; with a `reason`, no new ones at all.
 
-        Then what nobody has open any more, and would have been filled, is let go: as
-        long as it is open its part takes room that nobody may take back.
+        Then what nobody has open any more, and would have been filled, is let go until
+        there is room: as long as it is open its part takes some that nobody may take back.
         """
         self.room.allow(left, reason)
         if self.room.is_tight:
             for opened in self.opened:
                 self._retire_if_idle(opened)
+        else:
+            self._catch_up_if_due()
         self._scheduler.schedule()
+
+    def _catch_up_if_due(self) -> None:
+        is_due = bool(self._postponed) and not self._is_catching_up and not self._is_stopped
+        if is_due and self._nursery is not None:
+            self._is_catching_up = True
+            self._nursery.start_soon(self._catch_up)
+
+    async def _catch_up(self) -> None:
+        """Fill what found no room, one after the other, as long as there is some."""
+        try:
+            while self._postponed and not self.room.is_tight:
+                await self._complete_quietly(*self._postponed.pop(next(iter(self._postponed))))
+        finally:
+            self._is_catching_up = False
 
     def give_up_prefetches(self) -> None:
         """There is no room, nor will there be soon: let whoever fetches for later know."""
@@ -412,10 +431,17 @@ class Fetcher:
             self._settler.claim_if_due(opened.transfer, least=1)
             if opened.transfer.is_at_work or self._will_go_on(opened.transfer):
                 return
+            self._postpone_if_tight(opened, opened.transfer)
         del self._open[opened.content.key]
         opened.close_files()
         if self.room.is_tight:
             self.room.wake()
+
+    def _postpone_if_tight(self, opened: OpenContent, transfer: Transfer) -> None:
+        is_wanted = transfer.plan.wants_rest and not transfer.is_admitted
+        is_barred = transfer.failure is None or isinstance(transfer.failure, StoreFull)
+        if self.room.is_tight and is_wanted and is_barred and len(self._postponed) < MOST_POSTPONED:
+            self._postponed[opened.content.key] = (opened.content, opened.sources[0])
 
     def _will_go_on(self, transfer: Transfer) -> bool:
         if transfer.is_admitted or not transfer.plan.wants_rest:

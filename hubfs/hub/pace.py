@@ -67,11 +67,12 @@ class Breaker:
     failures: int = 0
     retry_at: float = 0.0
     reason: str = ""
+    was_answered: bool = False
     _counted_at: float = -SAME_TROUBLE
 
     def note_success(self) -> None:
         """The Hub answered, be it with a refusal."""
-        self.failures, self.reason = 0, ""
+        self.failures, self.reason, self.was_answered = 0, "", True
 
     def note_failure(self, now: float, reason: str, *, is_silence: bool = False) -> None:
         """The Hub could not be reached, or said nothing: who asks that waits long for each."""
@@ -85,6 +86,11 @@ class Breaker:
         if over >= 0:
             pause = max(2.0 ** min(over, 32), AFTER_SILENCE if is_silence else 0.0)
             self.retry_at = now + min(BREAKER_LONGEST, pause)
+
+    @property
+    def standing(self) -> str:
+        """How the Hub is, as far as anybody has tried."""
+        return self.reason or ("reachable" if self.was_answered else "not asked yet")
 
     def is_open(self, now: float) -> bool:
         """Whether a request would fail at once."""

@@ -11,7 +11,7 @@ from hubfs.model.content import Content, Source
 from hubfs.model.identifiers import RepoId, find_repo_id
 from hubfs.store.catalog import Catalog
 from hubfs.store.records import SnapshotRecord
-from hubfs.sync.syncer import Renamed, Synced, Syncer
+from hubfs.sync.syncer import Synced, Syncer
 
 LONGEST_CHAIN = 3
 
@@ -53,12 +53,21 @@ async def newest(syncer: Syncer, repo: RepoId, revision: str) -> Synced:
     try:
         return await refreshed(syncer, repo, revision)
     except (TransientHubError, Offline):
-        known = await syncer.ensure(repo, revision)
-        if isinstance(known, Renamed):
-            known = await syncer.ensure(known.canonical, revision)
-        if isinstance(known, Renamed):
-            raise
-        return known
+        return await ensure_known(syncer, repo, revision)
+
+
+async def ensure_known(syncer: Syncer, repo: RepoId, revision: str) -> Synced:
+    """What is known of `revision` of `repo`; the Hub is asked only if nothing is.
+
+    Raises:
+        HubError: it is not known, and the Hub denies it, or cannot be asked.
+    """
+    for _ in range(LONGEST_CHAIN):
+        found = await syncer.ensure(repo, revision)
+        if isinstance(found, Synced):
+            return found
+        repo = found.canonical
+    raise RepoNotFound(f"{repo} leads in circles")
 
 
 def canonical(catalog: Catalog, repo: RepoId) -> RepoId:

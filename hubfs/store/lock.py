@@ -47,7 +47,7 @@ class CacheLock:
             owner = find_owner(directory)
             raise CacheInUse(
                 f"the cache {directory} is in use by {owner or 'another process'}",
-                hint="unmount that one first, or choose another directory with --cache-dir",
+                hint=_way_out(owner),
             ) from None
         # A clean end empties the file.
         self.was_left_behind = os.fstat(self._descriptor).st_size > 0
@@ -64,6 +64,12 @@ class CacheLock:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, 0)
             os.close(descriptor)
+
+
+def _way_out(owner: Owner | None) -> str:
+    if owner is not None and not owner.mountpoint:
+        return "wait until its jobs have ended, or stop them: hubfs jobs, hubfs jobs ID --cancel"
+    return "unmount that one first, or choose another directory with --cache-dir"
 
 
 def find_owner(directory: Path) -> Owner | None:

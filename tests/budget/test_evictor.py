@@ -83,6 +83,23 @@ async def test_what_is_open_stays_and_what_else_is_read_is_not_kept(
         assert rig.store.blobs.find(listed(hub, REPO, "5.bin")[0])
 
 
+async def test_what_found_no_room_is_filled_once_there_is(
+    hub: LocalHub, cache: Path, hurry: trio.testing.MockClock
+) -> None:
+    async with keeping(hub, cache, budget(3), fill=Fill.ALWAYS) as (rig, _):
+        held = [rig.open(REPO, f"{number}.bin") for number in range(3)]
+        for opened in held:
+            await rig.read(opened, 0, MIB)
+        await until(lambda: rig.fetcher.room.is_tight)
+        assert await rig.read_file(REPO, "5.bin") == SMALL["5.bin"]
+        wanted = listed(hub, REPO, "5.bin")[0]
+        assert rig.store.blobs.find(wanted) is None
+        for opened in held:
+            rig.fetcher.release(opened)
+        await until(lambda: rig.store.blobs.find(wanted))
+        assert taken(cache) <= 3 * MIB + MIB // 4
+
+
 async def fail_to_prefetch(rig: Rig, hurry: trio.testing.MockClock, name: str) -> None:
     async def pass_time() -> None:
         while True:

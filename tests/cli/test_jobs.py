@@ -202,6 +202,26 @@ def test_bars_are_shown_on_a_terminal(shell: Shell) -> None:
     assert b"MiB" in shown
 
 
+def test_who_stops_reading_ends_a_command_in_silence(shell: Shell, hub: LocalHub) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [HUBFS, "status"],
+        env=shell.environment,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_hub_that_nobody_asked_is_not_called_reachable(shell: Shell, hub: LocalHub) -> None:
+    assert shell.json("status")["hub"] == "not asked yet"
+
+
 def _read(descriptor: int) -> bytes:
     assert select.select([descriptor], [], [], PATIENCE)[0]
     try:

@@ -42,7 +42,7 @@ def test_config_show_tells_values_and_origins(tmp_path: Path) -> None:
     file.write_text('limit_rate = "2K"\nhttp_token = "s3cret"\nfill = "never"\n')
     said = run("config", "show", HUBFS_CONFIG=str(file), HUBFS_FILL="always").output
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
-    assert rows["limit_rate"] == ["2048", str(file)]
+    assert rows["limit_rate"] == ["2K", str(file)]
     assert rows["fill"] == ["always", "HUBFS_FILL"]
     assert rows["max_connections"] == ["16", "default"]
     assert rows["http_token"] == ["********", str(file)]

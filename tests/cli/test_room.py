@@ -24,7 +24,9 @@ def shell(request: pytest.FixtureRequest, hub: LocalHub, tmp_path: Path) -> Iter
 
 
 def test_room_is_made_but_for_what_is_pinned(shell: Shell) -> None:
-    assert "nothing yet" in shell.run("pin", "acme/model:*.gguf")
+    assert "no such repo" in shell.run("pin", "acme/none", code=1)
+    assert "1.0 MiB of it are not here" in shell.run("pin", "acme/model@main:*.gguf")
+    assert shell.json("unpin", "acme/model@main:*.gguf") == []
     shell.run("prefetch", "acme/model")
     assert "1 file, 1.0 MiB" in shell.run("pin", "acme/model:*.gguf")
     assert [pin["cached"] for pin in shell.json("pin")] == [1 << 20]

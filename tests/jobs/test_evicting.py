@@ -97,7 +97,7 @@ async def test_what_is_pinned_or_open_is_not_collected(hub: LocalHub, tmp_path: 
 async def test_a_pin_moves_on_with_its_branch_and_keeps_its_commit(
     hub: LocalHub, tmp_path: Path
 ) -> None:
-    """A pin means what its names mean, also when a branch moves on; it fetches nothing."""
+    """A pin means what its names mean, also when a branch moves on; it fetches no file."""
     first = hub.repo("acme/one").head.oid
     async with filled(hub, tmp_path) as made:
         Pins(made.store.index).put(PinRecord(hub.endpoint, "acme/one", pattern="a.bin"))

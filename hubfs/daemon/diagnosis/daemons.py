@@ -39,7 +39,7 @@ def _judge_status(where: str, status: dict[str, object]) -> Iterator[Verdict]:
     text = f"{where}: process {status.get('pid')}"
     if told:
         text += f", {told.get('way')} ({told.get('reason')})"
-    if hub not in {"reachable", "offline"}:
+    if hub not in {"reachable", "not asked yet", "offline"}:
         yield noted("mount", f"{text}; {hub}", "what is here is read; the rest waits for the Hub")
     else:
         yield fine("mount", text)
