@@ -16,7 +16,7 @@ from hubfs.cli.options import COMMON, given_sources, options_of
 from hubfs.config import Settings
 from hubfs.control.client import Client
 from hubfs.control.sockets import short_address
-from hubfs.errors import CacheInUse, UsageError
+from hubfs.errors import CacheInUse
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,14 +97,6 @@ def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> lis
 
 
 def split_revision(text: str) -> tuple[str, str]:
-    """`org/name@REV` as a repo and a revision; the revision may hold slashes.
-
-    Raises:
-        UsageError: it names no repo.
-    """
+    """`org/name@REV` as a repo and a revision; the revision may hold slashes."""
     repo, _, revision = text.partition("@")
-    if not repo:
-        raise UsageError(
-            f"not a repo: {text!r}", hint="repos look like org/name or datasets/org/name"
-        )
     return repo, revision.replace("%2F", "/").replace("%2f", "/")

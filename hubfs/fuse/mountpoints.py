@@ -45,7 +45,7 @@ def check(path: Path) -> None:
         MountFailed: it is no directory, or something lives there.
     """
     if path.exists() and not path.is_dir():
-        raise MountFailed(f"{path} is a file", hint="name a directory, one that is empty")
+        raise MountFailed(f"{path} is not a directory, but a file", hint="name an empty directory")
     if not path.is_dir():
         raise MountFailed(f"{path} is not a directory", hint=f"make it first: mkdir {path}")
     if not _is_empty(path):

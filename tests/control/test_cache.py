@@ -15,10 +15,18 @@ FILES = {"config.json": File(b'{"pin": 1}'), "model.safetensors": File(WEIGHTS, 
 def test_pins_are_kept_listed_and_dropped(api: Api, hub: LocalHub) -> None:
     hub.create_repo("room/pins", FILES)
     wish = {"repo": "room/pins", "pattern": "*.safetensors"}
-    unknown = api.post("/v1/hub/pins", wish, status=200)
-    assert (unknown["is_known"], unknown["files"]) == (False, 0)
-    api.ended(api.post("/v1/hub/sync", {"repo": "room/pins"})["id"])
-    assert api.post("/v1/hub/pins", wish, status=200)["created_at"] == unknown["created_at"]
+    first = api.post("/v1/hub/pins", wish, status=200)
+    assert (first["is_known"], first["files"]) == (True, 1)  # it is listed for it
+    assert api.post("/v1/hub/pins", wish, status=200)["created_at"] == first["created_at"]
+    refused = api.client.post("/v1/hub/pins", json={"repo": "room/none"})
+    assert refused.status_code == 404
+    hub.down()
+    try:
+        later = api.post("/v1/hub/pins", {"repo": "room/later"}, status=200)
+        assert (later["is_known"], later["files"]) == (False, 0)
+    finally:
+        hub.up()
+    assert api.client.delete("/v1/hub/pins", params={"repo": "room/later"}).status_code == 200
     (pin,) = api.get("/v1/hub/pins")["pins"]
     assert (pin["is_known"], pin["files"], pin["size"]) == (True, 1, len(WEIGHTS))
     assert pin["cached"] == 0
