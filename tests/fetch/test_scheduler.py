@@ -141,8 +141,8 @@ async def test_one_file_does_not_take_all_connections(hub: LocalHub, cache: Path
         with rig.opened(FILLED, "model.bin") as opened:
             for block in range(0, 60, 2):
                 nursery.start_soon(rig.read, opened, block * BLOCK, block * BLOCK + 1)
-            await logged(hub, lambda log: len(asked(log, FILLED)) == MOST_PER_CONTENT)
-            await trio.testing.wait_all_tasks_blocked()
+            await until(lambda: opened.transfer and len(opened.transfer.pulls) >= MOST_PER_CONTENT)
+            await trio.testing.wait_all_tasks_blocked(0.05)
             assert opened.transfer is not None
             assert len(opened.transfer.pulls) == MOST_PER_CONTENT
             nursery.cancel_scope.cancel()
