@@ -70,7 +70,7 @@ class Plan:
         for target, most in self._targets(priority, largest):
             gap = self._missing(target)
             if gap is not None and not self._is_early(priority, target, gap):
-                claim = self._shaped(gap, most)
+                claim = self._shaped(self._extended(gap, priority), most)
                 self.claimed.add(*claim)
                 return claim
         return None
@@ -81,7 +81,8 @@ class Plan:
             return ((self._block(span), largest) for span in self.demands)
         if priority is Priority.READAHEAD:
             targets = self.streams.targets(self.pressure) + self.hints
-            return ((each, min(largest, _piece(each))) for each in map(self._block, targets))
+            blocks = map(self._block, targets)
+            return ((each, largest if self.wants_rest else _piece(each)) for each in blocks)
         if priority is Priority.FILL and self.wants_fill:
             ahead = ByteRange(self.streams.frontier // BLOCK * BLOCK, self.size)
             return ((ahead, largest), (whole, largest))
@@ -94,6 +95,12 @@ class Plan:
         is_at_end = gap.stop == target.stop < self.size
         is_large = priority is Priority.READAHEAD and target.size >= PROVEN_WINDOW
         return is_large and is_at_end and gap.size < _piece(target)
+
+    def _extended(self, gap: ByteRange, priority: Priority) -> ByteRange:
+        """All that is missing from the start of `gap` on, if it is wanted all the same."""
+        if priority is Priority.READAHEAD and self.wants_rest:
+            return self._missing(ByteRange(gap.start, self.size)) or gap
+        return gap
 
     def _block(self, span: ByteRange) -> ByteRange:
         if self.size <= WHOLE_UP_TO:

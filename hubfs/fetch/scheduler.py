@@ -29,8 +29,8 @@ from hubfs.store.partials import Partial
 
 log = logging.getLogger(__name__)
 
-MOST_PER_CONTENT = 8
-RESERVED_FOR_READERS = 2
+MOST_PER_CONTENT = 8  # or half of what `--max-connections` allows, if that is more
+KEPT_OF = 8  # of so many connections one is kept for readers
 ABANDONED_FOR = 2.0
 
 
@@ -100,12 +100,14 @@ class Scheduler:
         now = trio.current_time()
         ready = [each for each in self._transfers() if self._may_ask(each, now)]
         self._turn += 1
+        at = self._turn % len(ready) if ready else 0
+        # Requests differ in size: it is connections that files have an equal share of.
+        ready = sorted(ready[at:] + ready[:at], key=lambda each: len(each.pulls))
         free = self._most - self._active
         for priority in Priority:
             if priority > Priority.DEMAND and not self._may_fetch_ahead(free):
                 return None
-            for at in range(len(ready)):
-                transfer = ready[(at + self._turn) % len(ready)]
+            for transfer in ready:
                 claim = transfer.plan.claim_next(priority, transfer.largest_piece(priority))
                 if claim is not None:
                     return transfer, claim
@@ -113,11 +115,13 @@ class Scheduler:
 
     def _may_fetch_ahead(self, free: int) -> bool:
         """Whether there are connections, and room, for what nobody waits for."""
-        return free > min(RESERVED_FOR_READERS, self._most - 1) and self._room.left > 0
+        kept = min(max(1, self._most // KEPT_OF), self._most - 1)
+        return free > kept and self._room.left > 0
 
     def _may_ask(self, transfer: Transfer, now: float) -> bool:
         # A server that ignores ranges sends the whole file to each: one is enough.
-        is_busy = len(transfer.pulls) >= (1 if transfer.plan.is_rangeless else MOST_PER_CONTENT)
+        most = 1 if transfer.plan.is_rangeless else max(MOST_PER_CONTENT, self._most // 2)
+        is_busy = len(transfer.pulls) >= most
         return not is_busy and not transfer.is_admitted and not transfer.is_paused(now)
 
     # --- one pull ----------------------------------------------------------------------

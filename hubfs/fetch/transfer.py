@@ -23,6 +23,7 @@ from hubfs.store.partials import Partial
 log = logging.getLogger(__name__)
 
 FAILURE_MEMORY = 5.0  # seconds in which a failed content is not asked for again
+REQUEST_TIME = 1.5  # seconds that a request should take
 _FIRST_PIECE = 16 * MIB
 _PIECES = (8 * MIB, 64 * MIB)
 _SHARES = 8  # of what is left of a content: one for each of its connections
@@ -126,21 +127,22 @@ class Transfer:
         self._wake()
 
     def note_rate(self, pull: Pull) -> None:
-        """Size requests for about a second of one connection, so that no one waits behind long."""
+        """Size requests: so long that a round trip counts little, and nobody waits long for one."""
         if pull.received >= MIB and pull.seconds > 0:
-            rate = pull.received / pull.seconds
+            rate = REQUEST_TIME * pull.received / pull.seconds
             self._piece = int(min(_PIECES[1], max(_PIECES[0], rate))) // MIB * MIB
 
     def largest_piece(self, priority: Priority) -> int:
         """The most bytes to ask for in one request.
 
-        What nobody waits for is asked for in smaller pieces towards its end,
-        so that all connections carry of it to the last.
+        What is wanted whole is asked for in smaller pieces towards its end, so that all
+        connections carry of it to the last.
         """
-        if priority < Priority.FILL:
+        if priority is Priority.DEMAND or not self.plan.wants_rest:
             return self._piece
         left = self.content.size - self.plan.held.total - self.plan.claimed.total
-        return max(SMALLEST_PIECE, min(self._piece, left // _SHARES // MIB * MIB))
+        share = max(left, self._piece) // _SHARES // MIB * MIB
+        return max(SMALLEST_PIECE, min(self._piece, share))
 
     # --- troubles ----------------------------------------------------------------------
 

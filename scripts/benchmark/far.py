@@ -21,8 +21,7 @@ from tests.mount.gguf_model import write_model
 SECTION = "cold"
 ROUND_TRIP = 0.05
 BANDWIDTH = 40e6
-CONNECTIONS = 8
-LIMITED = ("--max-connections", str(CONNECTIONS))
+CONNECTIONS = 8  # that hubfs has for one file, unless it is told otherwise
 LONG = "long.bin"
 GGUF = "model.gguf"
 LAYER = 64 << 20  # bytes of a layer of a model that is 1024 wide
@@ -47,7 +46,7 @@ def limited_line(bench: Bench) -> Iterator[Row]:
 
 
 def _dd(bench: Bench, source: Source) -> Run:
-    with mounted(bench.scratch, bench.hub, *LIMITED) as mount:
+    with mounted(bench.scratch, bench.hub) as mount:
         path = mount.directory / REPO / source.path.name
         run("stat", path)
         settle()
@@ -167,7 +166,7 @@ def _download(bench: Bench, source: Source) -> Run:
 def _load(bench: Bench, source: Source, program: tuple[Any, ...]) -> Run:
     module, name, *more = program
     known = ask(module, name, source.path, *more)["digest"]
-    with mounted(bench.scratch, bench.hub, *LIMITED) as mount:
+    with mounted(bench.scratch, bench.hub) as mount:
         path = mount.directory / REPO / source.path.name
         run("stat", path)
         settle()

@@ -109,7 +109,7 @@ class PlanBesideANaiveModel(RuleBasedStateMachine):
         assert claim.size <= largest
         units = self.naive.units(claim)
         assert units <= self.naive.missing
-        assert units <= wanted
+        assert units <= self.allowed(priority)
         self.naive.claimed |= units
         return claim
 
@@ -122,6 +122,11 @@ class PlanBesideANaiveModel(RuleBasedStateMachine):
             return set().union(*map(self.naive.around, self.plan.streams.targets()))
         is_wanted = self.plan.wants_fill if priority is Priority.FILL else self.plan.prefetchers
         return everything if is_wanted else set()
+
+    def allowed(self, priority: Priority) -> set[int]:
+        """All that may be asked for then: readahead goes on where the rest is wanted too."""
+        is_readahead = priority is Priority.READAHEAD and self.plan.wants_rest
+        return set(range(self.naive.count)) if is_readahead else self.wanted(priority)
 
     @rule(claim=consumes(claims), share=st.floats(0, 1))
     def end_a_request(self, claim: ByteRange, share: float) -> None:
@@ -242,6 +247,19 @@ def test_a_large_window_that_moves_a_little_is_not_followed_at_each_step() -> No
         plan.streams.note_read(ByteRange(at, at + MIB), waited=False)
         sizes += [claim.size for claim in drained(plan, Priority.READAHEAD, 64 * MIB)]
     assert sizes == [8 * MIB] * 4
+
+
+def test_readahead_in_a_file_that_is_wanted_whole_goes_on_beyond_its_window() -> None:
+    """Few large requests are worth more than many small ones, since nothing can be wasted."""
+    plan = Plan(1024 * MIB, RangeSet())
+    for at in range(0, 256 * MIB, MIB):
+        plan.streams.note_read(ByteRange(at, at + MIB), waited=True)
+        plan.note_arrived(at, at + MIB)
+    plan.note_arrived(300 * MIB, 310 * MIB)
+    plan.wants_fill = True
+    claims = drained(plan, Priority.READAHEAD, 48 * MIB)
+    parts = [(claim.start // MIB, claim.stop // MIB) for claim in claims]
+    assert parts == [(256, 300), (310, 358)]
 
 
 # --- a server without ranges -----------------------------------------------------------

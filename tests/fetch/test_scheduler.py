@@ -11,7 +11,7 @@ import trio.testing
 from hubfs.config import Fill
 from hubfs.errors import AccessDenied
 from hubfs.fetch.plan import BLOCK
-from hubfs.fetch.scheduler import MOST_PER_CONTENT, RESERVED_FOR_READERS
+from hubfs.fetch.scheduler import MOST_PER_CONTENT
 from hubfs.model.content import MIB
 from tests.fetch.rig import PATIENCE, Rig, listed, logged, running, until
 from tests.fetch.samples import sample
@@ -63,11 +63,11 @@ async def test_a_reader_gets_in_while_downloads_hold_all_they_may(
         await resolve(rig, FILLED)
         hub.faults.add(NEVER_ANSWERED)
         nursery.start_soon(rig.fetcher.complete, *listed(hub, FILLED, "model.bin"))
-        await logged(hub, lambda log: len(asked(log, FILLED)) == 4 - RESERVED_FOR_READERS)
+        await logged(hub, lambda log: len(asked(log, FILLED)) == 4 - 1)
         with trio.fail_after(PATIENCE / 2), rig.opened(WAITED, "model.bin") as opened:
             assert await rig.read(opened, 0, 100) == DATA[:100]
             assert await rig.read(opened, 20 * MIB, 20 * MIB + 1) == DATA[20 * MIB : 20 * MIB + 1]
-        assert len(asked(hub.log, FILLED)) == 4 - RESERVED_FOR_READERS
+        assert len(asked(hub.log, FILLED)) == 4 - 1
         nursery.cancel_scope.cancel()
 
 
@@ -135,7 +135,7 @@ async def test_a_short_download_does_not_wait_for_the_end_of_a_long_one(
 
 
 async def test_one_file_does_not_take_all_connections(hub: LocalHub, cache: Path) -> None:
-    async with running(hub, cache, max_connections=32) as rig, trio.open_nursery() as nursery:
+    async with running(hub, cache, max_connections=16) as rig, trio.open_nursery() as nursery:
         await resolve(rig, FILLED)
         hub.faults.add(NEVER_ANSWERED)
         with rig.opened(FILLED, "model.bin") as opened:
@@ -158,6 +158,21 @@ async def test_a_late_first_answer_holds_up_no_other_range_of_the_file(
             await logged(hub, lambda log: len(asked(log, WAITED)) == 1)
             with trio.fail_after(3):
                 await rig.read(opened, 20 * MIB, 20 * MIB + 1)
+            nursery.cancel_scope.cancel()
+
+
+async def test_one_file_may_take_half_of_many_connections(hub: LocalHub, cache: Path) -> None:
+    most = 3 * MOST_PER_CONTENT
+    async with running(hub, cache, max_connections=2 * most) as rig, trio.open_nursery() as nursery:
+        await resolve(rig, FILLED)
+        hub.faults.add(NEVER_ANSWERED)
+        with rig.opened(FILLED, "model.bin") as opened:
+            for block in range(0, 80, 2):
+                nursery.start_soon(rig.read, opened, block * BLOCK, block * BLOCK + 1)
+            await until(lambda: opened.transfer and len(opened.transfer.pulls) >= most)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert opened.transfer is not None
+            assert len(opened.transfer.pulls) == most
             nursery.cancel_scope.cancel()
 
 

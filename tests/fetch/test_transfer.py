@@ -14,7 +14,7 @@ from hubfs.errors import FetchFailed, HubfsError, HubUnreachable, RepoNotFound
 from hubfs.fetch.plan import SMALLEST_PIECE, WHOLE_UP_TO, Priority
 from hubfs.fetch.pull import Pull
 from hubfs.fetch.scheduler import MOST_PER_CONTENT
-from hubfs.fetch.transfer import FAILURE_MEMORY, Transfer
+from hubfs.fetch.transfer import FAILURE_MEMORY, REQUEST_TIME, Transfer
 from hubfs.model.content import MIB, Content, Source
 from hubfs.model.ranges import ByteRange
 from hubfs.store.partials import Partial
@@ -241,8 +241,9 @@ async def test_a_piece_is_about_a_second_of_a_connection_within_bounds(
         piece = transfer.largest_piece(Priority.DEMAND)
         assert piece % MIB == 0
         assert 8 * MIB <= piece <= 64 * MIB
-        if received >= MIB and seconds and 8 * MIB <= received / seconds <= 64 * MIB:
-            assert abs(piece - received / seconds) <= MIB
+        wanted = REQUEST_TIME * received / seconds if seconds else 0
+        if received >= MIB and 8 * MIB <= wanted <= 64 * MIB:
+            assert abs(piece - wanted) <= MIB
 
     check()
 
