@@ -8,7 +8,9 @@ from functools import partial as bind
 
 import trio
 
+from hubfs.background import YIELDING, Background
 from hubfs.errors import ContentMismatch, StoreError
+from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.fetch.transfer import Transfer
 from hubfs.model.content import MIB
 from hubfs.store.partials import Partial
@@ -17,7 +19,7 @@ from hubfs.store.store import Store
 log = logging.getLogger(__name__)
 
 CLAIM_EVERY = 128 * MIB
-HASH_STEP = 64 * MIB
+HASH_STEP = 16 * MIB  # a stop waits for one
 _HASH_AHEAD = 16 * MIB
 
 
@@ -34,6 +36,7 @@ class Settler:
         self._store = store
         self._advance = advance
         self._on_wrong = on_wrong
+        self._threads = Background(2, YIELDING)
         self._limiter = trio.CapacityLimiter(2)
         self._nursery: trio.Nursery | None = None
 
@@ -44,6 +47,17 @@ class Settler:
     def stop(self) -> None:
         """Begin nothing new."""
         self._nursery = None
+
+    def close(self) -> None:
+        """After everything: let the threads end."""
+        self._threads.close()
+
+    async def _in_thread(self, transfer: Transfer, job: Callable[[], object]) -> None:
+        """Do `job`, behind readers unless they wait for it: what is small they get verified."""
+        if transfer.content.size <= WHOLE_UP_TO:
+            await trio.to_thread.run_sync(job, limiter=self._limiter)
+        else:
+            await self._threads.run(job)
 
     # --- hashing and admission ---------------------------------------------------------
 
@@ -74,7 +88,7 @@ class Settler:
         rolling = transfer.hash
         stop = min(transfer.plan.held.contiguous_stop(0), rolling.position + HASH_STEP)
         step = bind(rolling.advance, transfer.partial.descriptor, stop)
-        await trio.to_thread.run_sync(step, limiter=self._limiter)
+        await self._in_thread(transfer, step)
         if rolling.position == transfer.content.size:
             await self._admit(transfer, rolling.verified())
 
@@ -84,7 +98,7 @@ class Settler:
             self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
         )
         async with transfer.disk:
-            await trio.to_thread.run_sync(admit, limiter=self._limiter)
+            await self._in_thread(transfer, admit)
             transfer.note_admitted()
         log.info("%s is here and verified, %d bytes", transfer.sources[0], transfer.content.size)
 
@@ -93,7 +107,7 @@ class Settler:
         wrong, trouble = transfer.partial, None
         async with transfer.disk:
             try:
-                await trio.to_thread.run_sync(wrong.discard, limiter=self._limiter)
+                await self._in_thread(transfer, wrong.discard)
                 transfer.restart(self._store.partials.open(transfer.content))
             except StoreError as raised:
                 trouble = raised
@@ -122,7 +136,7 @@ class Settler:
             async with transfer.disk:
                 if not transfer.is_admitted:
                     count, claim = transfer.unclaimed, _claim_of(transfer)
-                    await trio.to_thread.run_sync(claim, limiter=self._limiter)
+                    await self._in_thread(transfer, claim)
                     # What arrived meanwhile counts towards the next. One that is cancelled before
                     # its thread begins has claimed nothing: `claim_now` does it then.
                     transfer.unclaimed = max(0, transfer.unclaimed - count)

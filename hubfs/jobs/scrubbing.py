@@ -8,17 +8,15 @@ right, with a line in the log, as a verification does.
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial as bind
 from typing import Final, TypeVar
 
 import trio
 
+from hubfs.background import LAST, Background
 from hubfs.errors import StoreError
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.looking import Looker
@@ -45,7 +43,7 @@ class Scrubber:
         """Read `rate` bytes per second at most; None for as few as will do, 0 for none."""
         self._census = store.checkup.census
         self._bookmark = Bookmark(store.index)
-        self._thread = ThreadPoolExecutor(1, "scrub", _come_last)
+        self._thread = Background(1, LAST)
         self._looker = Looker(store.checkup, fetcher, self._in_thread)
         self._rate = rate if store.checkup.may_write else 0
         self._may_write = store.checkup.may_write
@@ -136,10 +134,4 @@ class Scrubber:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Do `work` in the thread that comes last; cancelling it does not wait for the end."""
-        result = self._thread.submit(work).result
-        return await trio.to_thread.run_sync(result, abandon_on_cancel=True)
-
-
-def _come_last() -> None:
-    # The disk's priority follows from the processor's, where its scheduler has any.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        return await self._thread.run(work, abandon_on_cancel=True)
