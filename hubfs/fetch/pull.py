@@ -90,10 +90,12 @@ class Pull:
 
     def _receive(self, stream: ContentStream, throttle: Throttle) -> None:
         buffer = memoryview(bytearray(_LARGEST_STEP))
+        summing = self.partial.summing()
         step, position = _SMALLEST_STEP, stream.span.start
         started = before = time.monotonic()
-        while count := stream.readinto(buffer[:step]):
+        while count := stream.readinto(buffer[: min(step, MIB - position % MIB)]):
             self.partial.write(buffer[:count], position)
+            summing.add(buffer[:count], position)
             self._report(position, position + count)
             position += count
             self.received += count

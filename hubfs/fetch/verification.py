@@ -6,9 +6,9 @@ import hashlib
 
 from hubfs.errors import ContentMismatch
 from hubfs.model.content import MIB, Content
-from hubfs.store.reading import read_blocking
+from hubfs.store.reading import read_into
 
-STEP = 4 * MIB
+STEP = MIB // 2  # small enough for the processor to hash it out of its cache
 
 
 class RollingHash:
@@ -28,10 +28,13 @@ class RollingHash:
         Raises:
             StoreDamaged: the file cannot be read.
         """
+        buffer = memoryview(bytearray(STEP))
         while self.position < stop:
-            self.update(read_blocking(descriptor, self.position, min(STEP, stop - self.position)))
+            part = buffer[: min(STEP, stop - self.position)]
+            read_into(descriptor, self.position, part)
+            self.update(part)
 
-    def update(self, data: bytes | bytearray) -> None:
+    def update(self, data: bytes | bytearray | memoryview) -> None:
         """Take in the next bytes."""
         self._sha256.update(data)
         if self._git:

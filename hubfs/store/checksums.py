@@ -26,13 +26,21 @@ class Checksums:
         self._prefix = f"{key}:".encode()
         self._size = size
         self._known = RangeSet()
+        self._fresh: dict[int, int] = {}
+
+    def summing(self) -> Summing:
+        """Takes in what one thread writes, so that it need not be read again."""
+        return Summing(self._size, self._fresh)
 
     def sums_of(self, descriptor: int, held: RangeSet) -> list[tuple[bytes, bytes]]:
-        """Records for the whole MiBs in `held` that have none yet. Reads them; blocks."""
+        """Records for the whole MiBs in `held` that have none yet.
+
+        Those that no `Summing` has seen whole are read; blocks.
+        """
         found = []
         for start, stop in held:
             for run in self._known.gaps(*whole_mibs(start, stop, self._size)):
-                sums = [self._sum(descriptor, mib) for mib in range(*run)]
+                sums = [self._fresh_or_read(descriptor, mib) for mib in range(*run)]
                 found.append((self._key(run.start), struct.pack(f"<{len(sums)}I", *sums)))
         return found
 
@@ -56,6 +64,10 @@ class Checksums:
                 good.add(start, stop)
                 self._known.add(mib, mib + 1)
         return good
+
+    def _fresh_or_read(self, descriptor: int, mib: int) -> int:
+        found = self._fresh.pop(mib, None)
+        return self._sum(descriptor, mib) if found is None else found
 
     def _is_right(self, descriptor: int, mib: int, known: int) -> bool:
         try:
@@ -99,6 +111,36 @@ class Checksums:
 
     def _number(self, key: bytes) -> int:
         return int(key[len(self._prefix) :], 16)
+
+
+class Summing:
+    """The checksums of MiBs whose bytes pass by in order, one thread's. Pure."""
+
+    def __init__(self, size: int, found: dict[int, int]) -> None:
+        """Put those of a file of `size` bytes into `found`, by number."""
+        self._size = size
+        self._found = found
+        self._at = 0
+        self._sum: int | None = None  # None while the beginning of a MiB is missing
+
+    def add(self, data: memoryview, offset: int) -> None:
+        """`data` is at `offset`."""
+        if offset != self._at:
+            self._at, self._sum = offset, None
+        while data:
+            part = data[: MIB - self._at % MIB]
+            self._add(part)
+            data = data[len(part) :]
+
+    def _add(self, part: memoryview) -> None:
+        if self._at % MIB == 0:
+            self._sum = 0
+        self._at += len(part)
+        if self._sum is None:
+            return
+        self._sum = crc32c(part, self._sum)
+        if self._at % MIB == 0 or self._at == self._size:
+            self._found[(self._at - 1) // MIB] = self._sum
 
 
 def whole_mibs(start: int, stop: int, size: int) -> tuple[int, int]:

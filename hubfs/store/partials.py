@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hubfs.model.content import Content
 from hubfs.model.ranges import RangeSet
-from hubfs.store.checksums import Checksums
+from hubfs.store.checksums import Checksums, Summing
 from hubfs.store.files import occupied_by, write_all, writing
 from hubfs.store.index import Index, Transaction
 from hubfs.store.leaving import Leaving
@@ -77,6 +77,10 @@ class Partial:
         """
         with writing(self.path):
             write_all(self.descriptor, data, offset)
+
+    def summing(self) -> Summing:
+        """For one thread to show in order what it writes: what `claim` then need not read again."""
+        return self._checksums.summing()
 
     def claim(self, held: RangeSet) -> None:
         """Make everything in `held`, all of it written before the call, survive a crash.

@@ -45,20 +45,27 @@ def drop_behind(extent: Extent) -> None:
     os.posix_fadvise(*extent, os.POSIX_FADV_DONTNEED)
 
 
-def read_blocking(descriptor: int, offset: int, size: int) -> bytes:
+def read_blocking(descriptor: int, offset: int, size: int) -> bytearray:
     """Exactly `size` bytes, however long the disk takes. Call it from a worker thread.
 
     Raises:
         StoreDamaged: the disk failed, or the file is shorter than it must be.
     """
-    parts = []
-    while size:
+    data = bytearray(size)
+    read_into(descriptor, offset, memoryview(data))
+    return data
+
+
+def read_into(descriptor: int, offset: int, buffer: memoryview) -> None:
+    """Fill `buffer`, however long the disk takes. Call it from a worker thread.
+
+    Raises: as `read_blocking`.
+    """
+    while buffer:
         try:
-            part = os.pread(descriptor, size, offset)
+            count = os.preadv(descriptor, [buffer], offset)
         except OSError as error:
             raise StoreDamaged(f"the cache's disk failed: {error.strerror}") from error
-        if not part:
+        if not count:
             raise StoreDamaged("the file is shorter than it was", hint="run a verification")
-        parts.append(part)
-        offset, size = offset + len(part), size - len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        offset, buffer = offset + count, buffer[count:]

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from hubfs.errors import StoreDamaged
 from hubfs.model.content import MIB, Content
-from hubfs.store.reading import Extent, drop_behind, read_blocking, read_nowait
+from hubfs.store.reading import Extent, drop_behind, read_into, read_nowait
 
 PIECE: Final = MIB
 
@@ -73,10 +73,9 @@ def digests_of(descriptor: int, size: int, pace: Callable[[int], None] = lambda 
     return Digests(size, sha256.hexdigest(), git.hexdigest() if is_small else None)
 
 
-def _read(extent: Extent, buffer: memoryview) -> memoryview | bytes:
-    hot = buffer[: extent.size]
-    if read_nowait(extent, hot):
-        return hot
-    cold = read_blocking(*extent)
-    drop_behind(extent)
-    return cold
+def _read(extent: Extent, buffer: memoryview) -> memoryview:
+    piece = buffer[: extent.size]
+    if not read_nowait(extent, piece):
+        read_into(extent.descriptor, extent.offset, piece)
+        drop_behind(extent)
+    return piece

@@ -58,9 +58,10 @@ class Rig:
             await self.fetcher.ensure(opened, span)
         except StoreFull:
             return bytes(await self.fetcher.read_direct(opened, span))
-        return await trio.to_thread.run_sync(
+        data = await trio.to_thread.run_sync(
             read_blocking, opened.descriptor, span.start, span.size
         )
+        return bytes(data)
 
     async def read_file(self, repo_id: str, path: str, step: int = MIB) -> bytes:
         """Open a file, read it from its beginning to its end, and release it."""

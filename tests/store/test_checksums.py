@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.model.content import MIB
 from hubfs.model.ranges import RangeSet
-from hubfs.store.checksums import whole_mibs
+from hubfs.store import checksums
+from hubfs.store.checksums import Summing, whole_mibs
+from hubfs.store.reading import read_blocking
 from hubfs.store.store import Store
 from tests.store.contents import lfs_content
 
@@ -125,3 +128,51 @@ def test_nothing_is_known_of_a_partial_that_was_discarded(tmp_path: Path) -> Non
     with store.index.read() as txn:
         assert txn.stat(store.index.table("checksums"))["entries"] == 0
     store.close()
+
+
+# --- sums of what is written -----------------------------------------------------------
+
+
+@given(
+    st.integers(1, SIZE),
+    st.lists(
+        st.tuples(st.integers(0, SIZE), st.integers(0, SIZE), st.integers(1, MIB)), max_size=3
+    ),
+)
+def test_a_mib_that_was_seen_whole_has_the_sum_that_reading_it_would_give(
+    size: int, writes: list[tuple[int, int, int]]
+) -> None:
+    """Whatever pieces it comes in: one writer goes through some parts of a file in order."""
+    found: dict[int, int] = {}
+    expected: set[int] = set()
+    summing = Summing(size, found)
+    for start, stop, step in writes:
+        low, high = sorted((min(start, size), min(stop, size)))
+        for at in range(low, high, step):
+            summing.add(memoryview(DATA)[at : min(at + step, high)], at)
+        if low < high:
+            expected |= set(range(*whole_mibs(low, high, size)))
+    assert expected <= set(found)
+    for mib, known in found.items():
+        assert known == crc32c(DATA[mib * MIB : min((mib + 1) * MIB, size)])
+
+
+def test_what_was_summed_in_passing_is_not_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = store.partials.open(CONTENT)
+    summing = partial.summing()
+    for at in range(0, 2 * MIB, MIB):
+        partial.write(memoryview(DATA)[at : at + MIB], at)
+        summing.add(memoryview(DATA)[at : at + MIB], at)
+    partial.write(memoryview(DATA)[2 * MIB :], 2 * MIB)
+    read: list[int] = []
+
+    def reading(descriptor: int, offset: int, size: int) -> bytearray:
+        read.append(offset)
+        return read_blocking(descriptor, offset, size)
+
+    monkeypatch.setattr(checksums, "read_blocking", reading)
+    partial.claim(RangeSet([(0, SIZE)]))
+    partial.close()
+    assert read == [2 * MIB, 3 * MIB]
