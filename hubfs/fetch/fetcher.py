@@ -6,9 +6,11 @@ a reader that goes away never takes a download with it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Iterable
 
 import trio
@@ -69,7 +71,9 @@ class Fetcher:
         self._is_catching_up = False
         self._replaced: set[str] = set()
         self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
+        self._served: deque[tuple[OpenContent, ByteRange]] = deque()
         self._nursery: trio.Nursery | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
         self._is_stopped = False
         self.waiting = 0  # readers, for bytes to come
         self.pressure = 0
@@ -80,6 +84,7 @@ class Fetcher:
         """Serve until `stop`."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._token = trio.lowlevel.current_trio_token()
             self._scheduler.start(nursery)
             self._settler.start(nursery)
             task_status.started()
@@ -121,6 +126,7 @@ class Fetcher:
             if may_close:
                 opened.close_files()
         self._open.clear()
+        self._settler.close()
 
     # --- opening -----------------------------------------------------------------------
 
@@ -250,6 +256,7 @@ class Fetcher:
         """
         if opened.is_complete:
             return False
+        self._take_served()
         transfer = opened.transfer or await self._begin(opened)
         if transfer is None:
             return False
@@ -371,6 +378,24 @@ class Fetcher:
         return len(transfers), sum(len(each.pulls) for each in transfers)
 
     # --- reading ahead -----------------------------------------------------------------
+
+    def note_served(self, opened: OpenContent, span: ByteRange) -> None:
+        """Somebody read `span` from what is here: fetch what comes next. Thread-safe."""
+        if opened.is_complete or self._token is None:
+            return
+        self._served.append((opened, span))
+        with contextlib.suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._look_ahead, idempotent=True)
+
+    def _look_ahead(self) -> None:
+        self._take_served()
+        self._scheduler.schedule()
+
+    def _take_served(self) -> None:
+        while self._served:
+            opened, span = self._served.popleft()
+            if opened.transfer is not None and opened.users:
+                self._note_read(opened, opened.transfer, span, waited=False)
 
     def _note_read(
         self, opened: OpenContent, transfer: Transfer, span: ByteRange, *, waited: bool

@@ -9,6 +9,7 @@ import trio
 
 from hubfs.fetch.transfer import Transfer
 from hubfs.model.content import Content, Source
+from hubfs.model.ranges import ByteRange
 from hubfs.store.files import occupied_by
 from hubfs.store.links import Stamp
 from hubfs.store.partials import Partial
@@ -108,6 +109,20 @@ class OpenContent:
         if blob is not None:
             return blob.descriptor if blob.stamp is None else None
         return transfer.partial.descriptor if transfer and transfer.is_admitted else None
+
+    def at_hand(self, span: ByteRange) -> int | None:
+        """A descriptor to read `span` from at once. Thread-safe.
+
+        None where bytes must come first, or the file must be looked at, since others may have
+        written to it.
+        """
+        blob, transfer = self._blob, self.transfer
+        if blob is None and transfer is not None and not transfer.is_admitted:
+            return transfer.descriptor_with(span)
+        descriptor = self.own_descriptor
+        if descriptor is None or os.fstat(descriptor).st_nlink > 1:
+            return None
+        return descriptor
 
     @property
     def descriptor(self) -> int:

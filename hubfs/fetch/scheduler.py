@@ -108,6 +108,8 @@ class Scheduler:
             if priority > Priority.DEMAND and not self._may_fetch_ahead(free):
                 return None
             for transfer in ready:
+                if priority > Priority.DEMAND and transfer.has_enough_connections:
+                    continue
                 claim = transfer.plan.claim_next(priority, transfer.largest_piece(priority))
                 if claim is not None:
                     return transfer, claim

@@ -1,11 +1,14 @@
 """The state of one content on its way: its plan, its file, its hash, and those who wait.
 
-All methods run on the event loop, but for `note_arrival`, which threads call.
+All methods run on the event loop, but for `note_arrival` and `descriptor_with`, which threads
+call.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -26,6 +29,9 @@ FAILURE_MEMORY = 5.0  # seconds in which a failed content is not asked for again
 REQUEST_TIME = 1.5  # seconds that a request should take
 _FIRST_PIECE = 16 * MIB
 _PIECES = (8 * MIB, 64 * MIB)
+ENOUGH = 800 * MIB  # per second: more connections than bring it only get in each other's way
+FEWEST = 4
+_FADING = 0.7  # of what a connection once brought, with each that brought less
 _SHARES = 8  # of what is left of a content: one for each of its connections
 
 
@@ -52,7 +58,9 @@ class Transfer:
         self._progress_at = trio.current_time()
         self._waiters: set[tuple[Callable[[], bool], trio.Event]] = set()
         self._arrivals: deque[tuple[Partial, int, int]] = deque()
+        self._holding = threading.Lock()  # what is held, and in which file, change together
         self._piece = _FIRST_PIECE
+        self._rate = 0.0  # of one connection, in bytes per second
 
     # --- waiting -----------------------------------------------------------------------
 
@@ -61,6 +69,11 @@ class Transfer:
         if self.content.size <= WHOLE_UP_TO:
             return self.is_admitted
         return self.plan.holds(span)
+
+    def descriptor_with(self, span: ByteRange) -> int | None:
+        """The descriptor of its file, if `span` may be served from it. Thread-safe."""
+        with self._holding:
+            return self.partial.descriptor if self.has(span) else None
 
     async def wait_for(self, span: ByteRange, patience: float) -> None:
         """Wait until `has(span)`. Cancelling it leaves the transfer alone.
@@ -121,7 +134,8 @@ class Transfer:
         while self._arrivals:
             partial, start, stop = self._arrivals.popleft()
             if partial is self.partial:
-                self.plan.note_arrived(start, stop)
+                with self._holding:
+                    self.plan.note_arrived(start, stop)
                 self.unclaimed += stop - start
                 self._progress_at = trio.current_time()
         self._wake()
@@ -129,8 +143,15 @@ class Transfer:
     def note_rate(self, pull: Pull) -> None:
         """Size requests: so long that a round trip counts little, and nobody waits long for one."""
         if pull.received >= MIB and pull.seconds > 0:
-            rate = REQUEST_TIME * pull.received / pull.seconds
-            self._piece = int(min(_PIECES[1], max(_PIECES[0], rate))) // MIB * MIB
+            rate = pull.received / pull.seconds
+            self._rate = max(rate, _FADING * self._rate)
+            piece = int(min(_PIECES[1], max(_PIECES[0], REQUEST_TIME * rate)))
+            self._piece = piece // MIB * MIB
+
+    @property
+    def has_enough_connections(self) -> bool:
+        """Whether another one would bring nothing: the processors are the limit, not the line."""
+        return len(self.pulls) >= max(FEWEST, ENOUGH / self._rate if self._rate else math.inf)
 
     def largest_piece(self, priority: Priority) -> int:
         """The most bytes to ask for in one request.
@@ -206,14 +227,16 @@ class Transfer:
     def restart(self, partial: Partial) -> None:
         """Begin again in a new file: what arrived was not what it should be."""
         self.restarts += 1
-        self.partial = partial
-        self.plan.held = RangeSet()
+        with self._holding:
+            self.partial = partial
+            self.plan.held = RangeSet()
         self.hash = RollingHash(self.content)
         self.unclaimed = 0
 
     def lose_unclaimed(self) -> None:
         """Hold only what is sure to be on disk: the disk failed to take the rest."""
-        self.plan.held = self.partial.held.copy()
+        with self._holding:
+            self.plan.held = self.partial.held.copy()
         self.hash = RollingHash(self.content)
         self.unclaimed = 0
 

@@ -279,6 +279,22 @@ class Filesystem:
             if data is not None:
                 return waited, data
 
+    def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
+        """Where the bytes asked for are, if they can be read at once; else `locate` them.
+
+        Counts as a read of them. Thread-safe.
+        """
+        opened = self._files.get(handle)
+        if not isinstance(opened, OpenContent):
+            return None
+        span = ByteRange(offset, offset + size).clipped(opened.content.size)
+        descriptor = opened.at_hand(span) if span.size else None
+        if descriptor is None:
+            return None
+        self._fetcher.note_served(opened, span)
+        COUNTERS.reads.note(span.size, waited=False)
+        return Extent(descriptor, span.start, span.size)
+
     def may_keep_pages(self, handle: int) -> bool:
         """Whether what the kernel holds of an open file is sure to be right."""
         opened = self._files.get(handle)

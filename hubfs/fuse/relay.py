@@ -1,9 +1,10 @@
 """Between the kernel and libfuse: adds what neither libfuse nor pyfuse3 can say.
 
 libfuse serves one end of a socket pair; two threads carry messages between the
-other end and the FUSE device. On the way up, requests that need no Python of
-the tree are answered here. On the way down, INIT's and OPEN's answers gain
-passthrough, and the bytes of READs join (see `parcels`).
+other end and the FUSE device. On the way up, requests that need not wait for
+the event loop are answered here: above all, READs of bytes that are at hand.
+On the way down, INIT's and OPEN's answers gain passthrough, and the bytes of
+other READs join (see `parcels`).
 
 A third thread sends notifications, which block while a directory is busy, and
 a fourth watches interrupted requests.
@@ -60,6 +61,9 @@ class Tree(Protocol):
     def source_of(self, handle: int) -> str:
         """Where an open file is from, for people."""
 
+    def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
+        """Where the bytes asked for are, if they can be read at once."""
+
     def is_frozen_directory(self, handle: int) -> bool:
         """Whether an open directory can never change."""
 
@@ -87,6 +91,9 @@ class Relay:
         self.backings = Backings(KernelRegistrar(device))
         self.parcels = Parcels()
         self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
+        # Holds off the end of the mount, after which descriptors are closed and may be reused.
+        self._reading = threading.Lock()
+        self._is_closed = False
         self._disk = ThreadPoolExecutor(DISK_THREADS, "relay-disk")
         self._inner, outer = _socket_pair()
         self.endpoint = outer.detach()  # libfuse closes it
@@ -116,7 +123,9 @@ class Relay:
         self._notes.put(None)
         self._interrupted.put(None)
         self._inner.close()
-        self._disk.shutdown(wait=False, cancel_futures=True)
+        with self._reading:
+            self._is_closed = True
+        self._disk.shutdown(cancel_futures=True)
         with contextlib.suppress(OSError):
             os.close(self._device)
 
@@ -131,7 +140,7 @@ class Relay:
                 if error.errno in {errno.ENOENT, errno.EINTR, errno.EAGAIN}:
                     continue  # the request was taken back before we got it
                 break
-            if not self._guarded(self._take_request, message):
+            if not message or not self._guarded(self._take_request, message):
                 break
         self._on_unmounted()
 
@@ -160,6 +169,13 @@ class Relay:
         self.backings.close(request.node, wire.handle_of(body))
         return False
 
+    def _read_at_once(self, request: wire.Request, body: memoryview) -> bool:
+        with self._reading:
+            found = None if self._is_closed else self._tree.at_hand(*wire.READ_IN.unpack_from(body))
+            if found is not None:
+                self._bring(request.unique, found)
+        return found is not None
+
     def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:
         if bytes(body[8:13]) == b"user.":
             return False
@@ -170,6 +186,7 @@ class Relay:
         Opcode.FORGET: _forget,
         Opcode.BATCH_FORGET: _forget,
         Opcode.INTERRUPT: _note_interrupt,
+        Opcode.READ: _read_at_once,
         Opcode.RELEASE: _note_release,
         Opcode.GETXATTR: _refuse_foreign_xattr,
     }
@@ -218,10 +235,15 @@ class Relay:
             self._open(answer, pending.node)
 
     def _deliver(self, unique: int, found: Extent | bytes) -> None:
-        """Answer a READ: from memory in one buffer that stays hot, else from a thread."""
         if isinstance(found, bytes):
             self._write(wire.data_header(unique, len(found)), found)
             return
+        with self._reading:
+            if not self._is_closed:
+                self._bring(unique, found)
+
+    def _bring(self, unique: int, found: Extent) -> None:
+        """Answer a READ: from memory in one buffer that stays hot, else from a thread."""
         whole = self._answer[: OUT_HEADER.size + found.size]
         if read_nowait(found, whole[OUT_HEADER.size :]):
             whole[: OUT_HEADER.size] = wire.data_header(unique, found.size)
@@ -313,7 +335,7 @@ class Relay:
 
     # --- the device --------------------------------------------------------------------
 
-    def _write(self, *parts: memoryview | bytes) -> bool:
+    def _write(self, *parts: memoryview | bytes | bytearray) -> bool:
         """Answer the kernel; False when it does not wait for this answer any more."""
         try:
             os.writev(self._device, parts)

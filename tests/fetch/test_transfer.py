@@ -14,7 +14,7 @@ from hubfs.errors import FetchFailed, HubfsError, HubUnreachable, RepoNotFound
 from hubfs.fetch.plan import SMALLEST_PIECE, WHOLE_UP_TO, Priority
 from hubfs.fetch.pull import Pull
 from hubfs.fetch.scheduler import MOST_PER_CONTENT
-from hubfs.fetch.transfer import FAILURE_MEMORY, REQUEST_TIME, Transfer
+from hubfs.fetch.transfer import ENOUGH, FAILURE_MEMORY, FEWEST, REQUEST_TIME, Transfer
 from hubfs.model.content import MIB, Content, Source
 from hubfs.model.ranges import ByteRange
 from hubfs.store.partials import Partial
@@ -104,14 +104,32 @@ async def test_what_a_file_that_was_thrown_away_receives_does_not_count(
     transfer.partial.close()
 
 
+async def test_the_file_to_read_at_once_is_the_one_that_has_the_bytes(
+    transfer: Transfer, store: Store
+) -> None:
+    assert transfer.descriptor_with(FIRST) is None
+    arrive(transfer, *FIRST)
+    assert transfer.descriptor_with(FIRST) == transfer.partial.descriptor
+    assert transfer.descriptor_with(ByteRange(0, MIB + 1)) is None
+    transfer.restart(anew := store.partials.open(LARGE))
+    assert transfer.descriptor_with(FIRST) is None
+    arrive(transfer, *FIRST)
+    assert transfer.descriptor_with(FIRST) == anew.descriptor
+    transfer.lose_unclaimed()
+    assert transfer.descriptor_with(FIRST) is None
+    anew.close()
+
+
 async def test_a_small_content_is_not_served_before_it_is_verified(store: Store) -> None:
     partial = store.partials.open(SMALL)
     transfer = Transfer(SMALL, partial, [HERE])
     arrive(transfer, 0, SMALL.size)
     assert transfer.plan.is_complete
     assert not transfer.has(FIRST)
+    assert transfer.descriptor_with(FIRST) is None
     transfer.note_admitted()
     assert transfer.has(FIRST)
+    assert transfer.descriptor_with(FIRST) == partial.descriptor
     partial.close()
 
 
@@ -229,10 +247,38 @@ async def test_the_places_to_ask_are_never_used_up(transfer: Transfer) -> None:
     check()
 
 
+def a_pull(transfer: Transfer, received: int = 0, seconds: float = 0.0) -> Pull:
+    pull = Pull(transfer.partial, FIRST, lambda *_: None, lambda: True)
+    pull.received, pull.seconds = received, seconds
+    return pull
+
+
+async def test_of_slow_connections_there_are_never_enough_and_of_fast_ones_soon(
+    transfer: Transfer,
+) -> None:
+    transfer.pulls = {a_pull(transfer) for _ in range(FEWEST)}
+    assert not transfer.has_enough_connections  # nobody knows yet
+    transfer.note_rate(a_pull(transfer, 40 * MIB, 1.0))
+    assert not transfer.has_enough_connections
+    transfer.note_rate(a_pull(transfer, ENOUGH // FEWEST, 1.0))
+    assert transfer.has_enough_connections
+    transfer.pulls = {a_pull(transfer) for _ in range(FEWEST - 1)}
+    assert not transfer.has_enough_connections
+
+
+async def test_a_connection_that_was_fast_once_is_forgotten(transfer: Transfer) -> None:
+    transfer.pulls = {a_pull(transfer) for _ in range(FEWEST)}
+    transfer.note_rate(a_pull(transfer, ENOUGH, 1.0))
+    assert transfer.has_enough_connections
+    for _ in range(10):
+        transfer.note_rate(a_pull(transfer, 40 * MIB, 1.0))
+    assert not transfer.has_enough_connections
+
+
 async def test_a_piece_is_about_a_second_of_a_connection_within_bounds(
     transfer: Transfer,
 ) -> None:
-    pull = Pull(transfer.partial, FIRST, lambda *_: None, lambda: True)
+    pull = a_pull(transfer)
 
     @given(st.integers(0, 1 << 36), st.floats(0, 1e4))
     def check(received: int, seconds: float) -> None:

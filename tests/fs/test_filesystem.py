@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import trio
 
 from hubfs.errors import (
     AccessDenied,
@@ -17,20 +18,26 @@ from hubfs.errors import (
     NotASymlink,
     StaleHandle,
 )
+from hubfs.fetch.plan import BLOCK
 from hubfs.fs.attributes import NEVER_INODE, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fs.inodes import ROOT
+from hubfs.model.content import MIB
 from hubfs.store.reading import read_blocking
+from tests.fetch.rig import PATIENCE, until
 from tests.jobs.rig import engine
 from tests.localhub import LocalHub
 
 DATA = bytes(range(256)) * 50
+LARGE = os.urandom(24 << 20)
+STATE, HERE = b"user.hubfs.state", b"complete"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 @pytest.fixture
 async def tree(local_hub: LocalHub, tmp_path: Path) -> AsyncIterator[Filesystem]:
     local_hub.create_repo("acme/model", {"model.bin": DATA, "sub/empty": b""})
+    local_hub.create_repo("acme/large", {"model.bin": LARGE})
     local_hub.create_repo("acme/gated", {"model.bin": DATA[::-1]}, gated="auto")
     local_hub.add_alias("old", "acme/model")
     async with engine(local_hub, tmp_path / "cache") as parts:
@@ -56,14 +63,46 @@ async def test_a_file_is_read_through_a_handle(tree: Filesystem) -> None:
         await tree.locate(handle, 0, 10)
 
 
+async def test_what_is_here_is_at_hand_and_nothing_else_is(tree: Filesystem) -> None:
+    handle = await tree.open_file(await inode(tree, "acme/large/model.bin"))
+    assert tree.at_hand(handle, 0, 10) is None
+    await tree.locate(handle, 0, 2 * MIB)
+    for offset, size in ((0, 10), (MIB, MIB)):
+        where = tree.at_hand(handle, offset, size)
+        assert where is not None
+        assert read_blocking(*where) == LARGE[offset : offset + size]
+    assert tree.at_hand(handle, 20 * MIB, 10) is None
+    assert tree.at_hand(handle, len(LARGE), 10) is None
+    await tree.locate(handle, len(LARGE) - 10, 10)
+    end = tree.at_hand(handle, len(LARGE) - 10, 100)
+    assert end is not None
+    assert read_blocking(*end) == LARGE[-10:]
+    tree.close_file(handle)
+    assert tree.at_hand(handle, 0, 10) is None
+
+
+async def test_what_is_read_at_hand_counts_as_read(tree: Filesystem) -> None:
+    """Whoever reads a third of a file gets the rest of it, though almost none was waited for."""
+    file = await inode(tree, "acme/large/model.bin")
+    handle = await tree.open_file(file)
+    with trio.fail_after(PATIENCE):
+        for block in range(0, len(LARGE) // 3, BLOCK):
+            await tree.locate(handle, block + BLOCK - 1, 1)
+            assert tree.at_hand(handle, block, BLOCK) is not None
+        await until(lambda: tree.extended_attribute(file, STATE) == HERE)
+    tree.close_file(handle)
+
+
 async def test_an_open_file_that_gets_another_name_is_never_read_unseen(
     tree: Filesystem, tmp_path: Path
 ) -> None:
     handle = await tree.open_file(await inode(tree, "acme/model/model.bin"))
     await tree.locate(handle, 0, 10)
+    assert tree.at_hand(handle, 0, 10) is not None
     blob = tmp_path / "cache/blobs/sha256" / SHA256[:2] / SHA256
     exported = tmp_path / "exported"
     os.link(blob, exported)
+    assert tree.at_hand(handle, 0, 10) is None
     assert await tree.locate(handle, 0, 10) == DATA[:10]
     exported.chmod(0o644)
     with exported.open("r+b") as file:
