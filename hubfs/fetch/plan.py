@@ -17,6 +17,7 @@ from hubfs.model.ranges import ByteRange, RangeSet
 
 BLOCK = 2 * MIB  # what one read of a byte fetches
 WHOLE_UP_TO = 8 * MIB  # fetched whole at the first touch, and verified before it is served
+WITH_DEMAND = 8 * MIB  # what it fetches of a file that is wanted whole
 SMALLEST_PIECE = 4 * MIB  # readahead is split over connections in pieces no smaller
 
 
@@ -97,10 +98,16 @@ class Plan:
         return is_large and is_at_end and gap.size < _piece(target)
 
     def _extended(self, gap: ByteRange, priority: Priority) -> ByteRange:
-        """All that is missing from the start of `gap` on, if it is wanted all the same."""
-        if priority is Priority.READAHEAD and self.wants_rest:
-            return self._missing(ByteRange(gap.start, self.size)) or gap
-        return gap
+        """More of what is missing after the start of `gap`, if it is wanted all the same.
+
+        What is waited for comes first, and a round trip brings more than a block.
+        """
+        if not self.wants_rest or priority > Priority.READAHEAD:
+            return gap
+        rest = self._missing(ByteRange(gap.start, self.size)) or gap
+        if priority is Priority.DEMAND:
+            return ByteRange(rest.start, min(rest.stop, max(gap.stop, rest.start + WITH_DEMAND)))
+        return rest
 
     def _block(self, span: ByteRange) -> ByteRange:
         if self.size <= WHOLE_UP_TO:

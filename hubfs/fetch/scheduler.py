@@ -108,7 +108,7 @@ class Scheduler:
             if priority > Priority.DEMAND and not self._may_fetch_ahead(free):
                 return None
             for transfer in ready:
-                if priority > Priority.DEMAND and transfer.has_enough_connections:
+                if priority > Priority.DEMAND and self._has_its_share(transfer):
                     continue
                 claim = transfer.plan.claim_next(priority, transfer.largest_piece(priority))
                 if claim is not None:
@@ -120,10 +120,14 @@ class Scheduler:
         kept = min(max(1, self._most // KEPT_OF), self._most - 1)
         return free > kept and self._room.left > 0
 
+    def _has_its_share(self, transfer: Transfer) -> bool:
+        """Whether it has all connections that one content may have for what nobody waits for."""
+        most = max(MOST_PER_CONTENT, self._most // 2)
+        return len(transfer.pulls) >= most or transfer.has_enough_connections
+
     def _may_ask(self, transfer: Transfer, now: float) -> bool:
         # A server that ignores ranges sends the whole file to each: one is enough.
-        most = 1 if transfer.plan.is_rangeless else max(MOST_PER_CONTENT, self._most // 2)
-        is_busy = len(transfer.pulls) >= most
+        is_busy = transfer.plan.is_rangeless and bool(transfer.pulls)
         return not is_busy and not transfer.is_admitted and not transfer.is_paused(now)
 
     # --- one pull ----------------------------------------------------------------------

@@ -14,7 +14,8 @@ from hubfs.model.ranges import ByteRange, RangeSet
 MOST_STREAMS = 16
 FORWARD_SKIP = 16 * MIB  # a loader that skips a tensor is still the same reader
 BACKWARD_SLACK = 2 * MIB  # the kernel sends the parts of one readahead out of order
-CONFIRMED_AFTER = 3 * MIB  # `head` ends before it, readahead of the kernel included
+CONFIRMED_AFTER = 3 * MIB  # of a file's beginning; `head` ends before it, with the kernel's part
+CONFIRMED_LATER = 12 * MIB  # anywhere else; most slices of a tensor end before it
 FIRST_WINDOW = 1 * MIB  # until the reader is proven: the rest of a block costs nothing extra
 PROVEN_RUN = 10 * MIB  # straight from the beginning; `file` reads 7, the kernel 8 for it
 PROVEN_TOTAL = 24 * MIB  # anywhere in the file; a slice of a tensor ends before it
@@ -49,7 +50,8 @@ class Stream:
         self.is_straight &= span.start - self.position <= BACKWARD_SLACK
         self.read += max(0, span.stop - max(span.start, self.position))
         self.position = max(self.position, span.stop)
-        if not self.window and self.read >= CONFIRMED_AFTER:
+        enough = CONFIRMED_AFTER if self.is_straight else CONFIRMED_LATER
+        if not self.window and self.read >= enough:
             self.window, self.grown_at = FIRST_WINDOW, self.position
 
     def stall(self, *, is_proven: bool) -> None:

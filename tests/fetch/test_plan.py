@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from hubfs.fetch.plan import BLOCK, WHOLE_UP_TO, Plan, Priority
+from hubfs.fetch.plan import BLOCK, WHOLE_UP_TO, WITH_DEMAND, Plan, Priority
 from hubfs.model.content import MIB
 from hubfs.model.ranges import ByteRange, RangeSet
 
@@ -124,9 +124,9 @@ class PlanBesideANaiveModel(RuleBasedStateMachine):
         return everything if is_wanted else set()
 
     def allowed(self, priority: Priority) -> set[int]:
-        """All that may be asked for then: readahead goes on where the rest is wanted too."""
-        is_readahead = priority is Priority.READAHEAD and self.plan.wants_rest
-        return set(range(self.naive.count)) if is_readahead else self.wanted(priority)
+        """All that may be asked for then: a request goes on where the rest is wanted too."""
+        goes_on = priority <= Priority.READAHEAD and self.plan.wants_rest
+        return set(range(self.naive.count)) if goes_on else self.wanted(priority)
 
     @rule(claim=consumes(claims), share=st.floats(0, 1))
     def end_a_request(self, claim: ByteRange, share: float) -> None:
@@ -260,6 +260,14 @@ def test_readahead_in_a_file_that_is_wanted_whole_goes_on_beyond_its_window() ->
     claims = drained(plan, Priority.READAHEAD, 48 * MIB)
     parts = [(claim.start // MIB, claim.stop // MIB) for claim in claims]
     assert parts == [(256, 300), (310, 358)]
+
+
+def test_who_waits_in_a_file_that_is_wanted_whole_gets_more_than_a_block() -> None:
+    plan = Plan(1024 * MIB, RangeSet([(300 * MIB, 400 * MIB)]))
+    plan.wants_fill = True
+    plan.demands = [ByteRange(MIB, MIB + 1), ByteRange(297 * MIB, 297 * MIB + 1)]
+    claims = drained(plan, Priority.DEMAND, 64 * MIB)
+    assert claims == [ByteRange(0, WITH_DEMAND), ByteRange(296 * MIB, 300 * MIB)]
 
 
 # --- a server without ranges -----------------------------------------------------------

@@ -134,17 +134,25 @@ async def test_a_short_download_does_not_wait_for_the_end_of_a_long_one(
 # --- how many at once ------------------------------------------------------------------
 
 
-async def test_one_file_does_not_take_all_connections(hub: LocalHub, cache: Path) -> None:
-    async with running(hub, cache, max_connections=16) as rig, trio.open_nursery() as nursery:
-        await resolve(rig, FILLED)
-        hub.faults.add(NEVER_ANSWERED)
+@pytest.mark.parametrize(("of", "most"), [(16, MOST_PER_CONTENT), (24, 12)])
+async def test_a_download_takes_some_connections_and_readers_of_its_file_the_rest(
+    hub: LocalHub, cache: Path, of: int, most: int
+) -> None:
+    hub.bandwidth = 20 * MIB  # of fast connections few would do
+    async with running(hub, cache, max_connections=of) as rig, trio.open_nursery() as nursery:
         with rig.opened(FILLED, "model.bin") as opened:
-            for block in range(0, 60, 2):
-                nursery.start_soon(rig.read, opened, block * BLOCK, block * BLOCK + 1)
-            await until(lambda: opened.transfer and len(opened.transfer.pulls) >= MOST_PER_CONTENT)
+            await rig.read(opened, 0, BLOCK)
+            await rig.quiet()
+            transfer = opened.transfer
+            assert transfer is not None
+            hub.faults.add(NEVER_ANSWERED)
+            nursery.start_soon(rig.fetcher.complete, *listed(hub, FILLED, "model.bin"))
+            await until(lambda: len(transfer.pulls) >= most)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            assert opened.transfer is not None
-            assert len(opened.transfer.pulls) == MOST_PER_CONTENT
+            assert len(transfer.pulls) == most
+            for block in range(len(LONGER) - BLOCK, len(LONGER) - 3 * BLOCK, -BLOCK):
+                nursery.start_soon(rig.read, opened, block, block + 1)
+            await until(lambda: len(transfer.pulls) > most)
             nursery.cancel_scope.cancel()
 
 
@@ -158,21 +166,6 @@ async def test_a_late_first_answer_holds_up_no_other_range_of_the_file(
             await logged(hub, lambda log: len(asked(log, WAITED)) == 1)
             with trio.fail_after(3):
                 await rig.read(opened, 20 * MIB, 20 * MIB + 1)
-            nursery.cancel_scope.cancel()
-
-
-async def test_one_file_may_take_half_of_many_connections(hub: LocalHub, cache: Path) -> None:
-    most = 3 * MOST_PER_CONTENT
-    async with running(hub, cache, max_connections=2 * most) as rig, trio.open_nursery() as nursery:
-        await resolve(rig, FILLED)
-        hub.faults.add(NEVER_ANSWERED)
-        with rig.opened(FILLED, "model.bin") as opened:
-            for block in range(0, 80, 2):
-                nursery.start_soon(rig.read, opened, block * BLOCK, block * BLOCK + 1)
-            await until(lambda: opened.transfer and len(opened.transfer.pulls) >= most)
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            assert opened.transfer is not None
-            assert len(opened.transfer.pulls) == most
             nursery.cancel_scope.cancel()
 
 

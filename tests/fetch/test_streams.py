@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hubfs.fetch.streams import (
     BACKWARD_SLACK,
     CONFIRMED_AFTER,
+    CONFIRMED_LATER,
     EARNEST_PART,
     EARNEST_RUN,
     FIRST_WINDOW,
     FORWARD_SKIP,
     LARGEST_WINDOW,
     MOST_STREAMS,
-    PROVEN_RUN,
     PROVEN_TOTAL,
     PROVEN_WINDOW,
     Streams,
@@ -48,12 +48,12 @@ def starts(streams: Streams) -> set[int]:
 # --- who is a reader -------------------------------------------------------------------
 
 
-@given(st.integers(1, MOST_STREAMS), steps, st.booleans(), chances)
+@given(st.integers(1, MOST_STREAMS), st.sampled_from([256 * KIB, MIB]), st.booleans(), chances)
 def test_each_of_many_interleaved_readers_gets_a_window_of_its_own(
     count: int, step: int, waited: bool, chance: random.Random
 ) -> None:
     streams = Streams(HUGE)
-    reads = -(-CONFIRMED_AFTER // step)
+    reads = -(-CONFIRMED_LATER // step)
     positions = [number * GIB for number in range(count)]
     order = [number for number in range(count) for _ in range(reads)]
     chance.shuffle(order)
@@ -76,7 +76,7 @@ def test_a_reader_whose_requests_the_kernel_shuffles_is_one_reader(
     assert streams.targets() == [span(32 * MIB, FIRST_WINDOW)]
 
 
-@given(st.lists(st.integers(0, FORWARD_SKIP), min_size=3, max_size=10), st.booleans())
+@given(st.lists(st.integers(0, FORWARD_SKIP), min_size=12, max_size=16), st.booleans())
 def test_a_reader_that_skips_a_little_is_the_same_reader(skips: list[int], waited: bool) -> None:
     streams, at = Streams(HUGE), 0
     for skip in skips:
@@ -179,14 +179,14 @@ def test_whoever_skips_after_the_header_has_not_read_straight_from_the_beginning
 ) -> None:
     streams = Streams(HUGE)
     streams.note_read(span(0, MIB), waited=True)
-    read_forward(streams, MIB + skip, MIB + skip + PROVEN_RUN, MIB, waited=True)
+    read_forward(streams, MIB + skip, MIB + skip + CONFIRMED_LATER, MIB, waited=True)
     assert [each.size for each in streams.targets()] == [FIRST_WINDOW]
 
 
 def test_in_a_file_of_which_much_was_read_every_new_reader_is_looked_far_ahead_of() -> None:
     streams = Streams(HUGE)
     read_forward(streams, GIB, GIB + PROVEN_TOTAL, MIB, waited=True)
-    read_forward(streams, 2 * GIB, 2 * GIB + CONFIRMED_AFTER, MIB, waited=True)
+    read_forward(streams, 2 * GIB, 2 * GIB + CONFIRMED_LATER, MIB, waited=True)
     assert [each.size for each in streams.targets()] == [PROVEN_WINDOW, PROVEN_WINDOW]
 
 
@@ -277,8 +277,10 @@ def test_the_frontier_is_where_the_latest_reader_is() -> None:
 def test_the_reader_not_heard_of_for_longest_is_forgotten_first() -> None:
     streams = Streams(HUGE)
     for number in range(MOST_STREAMS + 1):
-        read_forward(streams, number * GIB, number * GIB + 4 * MIB, MIB, waited=False)
-    assert starts(streams) == {number * GIB + 4 * MIB for number in range(1, MOST_STREAMS + 1)}
+        read_forward(streams, number * GIB, number * GIB + CONFIRMED_LATER, MIB, waited=False)
+    assert starts(streams) == {
+        number * GIB + CONFIRMED_LATER for number in range(1, MOST_STREAMS + 1)
+    }
 
 
 def test_readers_that_have_closed_the_file_are_forgotten() -> None:
