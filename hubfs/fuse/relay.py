@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_REQUEST: Final = (1 << 20) + 8192  # the kernel insists on room for the largest write
 LARGEST_ANSWER: Final = 1 << 18  # of a directory's lines; the bytes of READs do not pass here
+READ_THREADS: Final = 2
 DISK_THREADS: Final = 16
 SOCKET_BUFFER: Final = 4 << 20
 INTERRUPT_PERIOD: Final = 0.2
@@ -90,16 +91,15 @@ class Relay:
         self.is_initialized = threading.Event()
         self.backings = Backings(KernelRegistrar(device))
         self.parcels = Parcels()
-        self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
-        # Holds off the end of the mount, after which descriptors are closed and may be reused.
-        self._reading = threading.Lock()
-        self._is_closed = False
         self._disk = ThreadPoolExecutor(DISK_THREADS, "relay-disk")
         self._inner, outer = _socket_pair()
         self.endpoint = outer.detach()  # libfuse closes it
         self._pending: dict[int, _Pending] = {}
         self._orphans: dict[int, _Pending] = {}
         self._own = itertools.count(2, 2)
+        self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
+        self._last_read = 0  # handle
+        self._found: queue.SimpleQueue[tuple[int, Extent] | None] = queue.SimpleQueue()
         self._notes: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._interrupted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._threads = [
@@ -111,20 +111,30 @@ class Relay:
                 ("interrupts", self._watch_interrupted),
             )
         ]
+        self._readers = [
+            threading.Thread(target=self._bring_found, name=f"relay-read-{at}", daemon=True)
+            for at in range(READ_THREADS)
+        ]
 
     def start(self, on_unmounted: Callable[[], None]) -> None:
         """Begin to carry; `on_unmounted` is called, in a thread, when the kernel has no more."""
         self._on_unmounted = on_unmounted
-        for thread in self._threads:
+        for thread in self._threads + self._readers:
             thread.start()
 
     def close(self) -> None:
-        """Stop carrying; the kernel fails what is still unanswered."""
+        """Stop carrying; the kernel fails what is still unanswered.
+
+        Nothing is read any more: descriptors may be closed from now on.
+        """
         self._notes.put(None)
         self._interrupted.put(None)
         self._inner.close()
-        with self._reading:
-            self._is_closed = True
+        for _ in self._readers:
+            self._found.put(None)
+        for reader in self._readers:
+            if reader.is_alive():
+                reader.join()
         self._disk.shutdown(cancel_futures=True)
         with contextlib.suppress(OSError):
             os.close(self._device)
@@ -170,11 +180,20 @@ class Relay:
         return False
 
     def _read_at_once(self, request: wire.Request, body: memoryview) -> bool:
-        with self._reading:
-            found = None if self._is_closed else self._tree.at_hand(*wire.READ_IN.unpack_from(body))
-            if found is not None:
-                self._bring(request.unique, found)
-        return found is not None
+        """Answer from what is at hand: one reader here, several from threads that only read.
+
+        A name that is looked up must not wait behind the megabytes of all of them.
+        """
+        handle, offset, size = wire.READ_IN.unpack_from(body)
+        is_same, self._last_read = handle == self._last_read, handle
+        found = self._tree.at_hand(handle, offset, size)
+        if found is None:
+            return False
+        if is_same:
+            self._bring(request.unique, found, self._answer)
+        else:
+            self._found.put((request.unique, found))
+        return True
 
     def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:
         if bytes(body[8:13]) == b"user.":
@@ -238,14 +257,24 @@ class Relay:
         if isinstance(found, bytes):
             self._write(wire.data_header(unique, len(found)), found)
             return
-        with self._reading:
-            if not self._is_closed:
-                self._bring(unique, found)
+        self._found.put((unique, found))
 
-    def _bring(self, unique: int, found: Extent) -> None:
-        """Answer a READ: from memory in one buffer that stays hot, else from a thread."""
-        whole = self._answer[: OUT_HEADER.size + found.size]
-        if read_nowait(found, whole[OUT_HEADER.size :]):
+    # --- the bytes of READs ------------------------------------------------------------
+
+    def _bring_found(self) -> None:
+        answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
+        while (each := self._found.get()) is not None:
+            unique, found = each
+            try:
+                self._bring(unique, found, answer)
+            except Exception:
+                log.exception("a bug in the relay")
+                self._write(wire.error_answer(unique, errno.EIO))
+
+    def _bring(self, unique: int, found: Extent, answer: memoryview) -> None:
+        """Answer a READ: from memory in one buffer that stays hot, else from another thread."""
+        whole = answer[: OUT_HEADER.size + found.size]
+        if _is_in_memory(found, whole[OUT_HEADER.size :]):
             whole[: OUT_HEADER.size] = wire.data_header(unique, found.size)
             self._write(whole)
             if self._tree.is_short_of_memory:
@@ -366,6 +395,14 @@ class Relay:
         self._write(wire.error_answer(unique, errno.EIO))
 
     _init_unique = 0
+
+
+def _is_in_memory(found: Extent, buffer: memoryview) -> bool:
+    """Whether `buffer` was filled; a thread that may wait finds out about failures of the disk."""
+    try:
+        return read_nowait(found, buffer)
+    except StoreError:
+        return False
 
 
 def _socket_pair() -> tuple[socket.socket, socket.socket]:

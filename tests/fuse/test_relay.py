@@ -18,12 +18,12 @@ from hubfs.fuse.wire import Opcode
 from hubfs.store.reading import Extent
 
 DATA = os.urandom(100_000)
-AT_HAND, LATER = 1, 2
+AT_HAND, LATER, ALSO_AT_HAND = 1, 2, 3
 SECONDS = 10
 
 
 class Handles:
-    """A tree of two open files: of one all bytes are at hand, of the other none."""
+    """A tree of open files: of one no bytes are at hand, of the others all."""
 
     is_short_of_memory = False
 
@@ -37,7 +37,7 @@ class Handles:
         return str(handle)
 
     def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
-        return Extent(self.descriptor, offset, size) if handle == AT_HAND else None
+        return Extent(self.descriptor, offset, size) if handle != LATER else None
 
     def is_frozen_directory(self, _: int) -> bool:
         return False
@@ -85,6 +85,16 @@ def test_bytes_at_hand_are_brought_without_asking_anybody(ends: Ends) -> None:
     ends.library.setblocking(False)
     with pytest.raises(BlockingIOError):
         ends.library.recv(1 << 20)
+
+
+def test_bytes_of_several_readers_are_brought_by_other_threads(ends: Ends) -> None:
+    wanted = {}
+    for unique in range(2, 40):
+        offset = unique * 1000
+        wanted[unique] = (0, unique, DATA[offset : offset + 5000])
+        ends.ask(unique, AT_HAND if unique % 2 else ALSO_AT_HAND, offset, 5000)
+    answers = [ends.answer() for _ in wanted]
+    assert {answer[1]: answer for answer in answers} == wanted
 
 
 def test_a_file_that_is_cut_under_a_reader_is_an_error(ends: Ends) -> None:
