@@ -136,8 +136,8 @@ def _children_seconds() -> float:
 
 def _get_ready(source: Source) -> None:
     """Spare the run what has nothing to do with it: dirty pages, and the hub's own disk."""
-    settle()
     warm(source.path)
+    settle()
 
 
 GROUPS = (by_http, by_https)
