@@ -99,6 +99,8 @@ class Relay:
         self._own = itertools.count(2, 2)
         self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
         self._last_read = 0  # handle
+        self._reading = threading.Lock()  # while the thread that receives requests reads a file
+        self._is_closed = False
         self._found: queue.SimpleQueue[tuple[int, Extent] | None] = queue.SimpleQueue()
         self._notes: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._interrupted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -127,6 +129,10 @@ class Relay:
 
         Nothing is read any more: descriptors may be closed from now on.
         """
+        with self._reading:
+            if self._is_closed:
+                return
+            self._is_closed = True
         self._notes.put(None)
         self._interrupted.put(None)
         self._inner.close()
@@ -189,10 +195,12 @@ class Relay:
         found = self._tree.at_hand(handle, offset, size)
         if found is None:
             return False
-        if is_same:
-            self._bring(request.unique, found, self._answer)
-        else:
+        if not is_same:
             self._found.put((request.unique, found))
+            return True
+        with self._reading:
+            if not self._is_closed:
+                self._bring(request.unique, found, self._answer)
         return True
 
     def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:

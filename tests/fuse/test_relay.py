@@ -114,8 +114,11 @@ def test_for_other_bytes_libfuse_is_asked_and_its_label_followed(ends: Ends) -> 
 
 def test_after_the_end_nothing_is_read_any_more(ends: Ends) -> None:
     """Descriptors are closed by then, and their numbers may be those of other files."""
+    ends.ask(2, AT_HAND, 0, 10)
+    ends.answer()
     ends.relay.close()
-    with suppress(OSError):
-        ends.ask(2, AT_HAND, 0, 10)
+    for unique, handle in ((4, AT_HAND), (6, AT_HAND), (8, ALSO_AT_HAND)):
+        with suppress(OSError):
+            ends.ask(unique, handle, 0, 10)
     with pytest.raises((OSError, struct.error)):
         ends.answer()
