@@ -60,3 +60,10 @@ def open_files(pid: int) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             found.append(str(descriptor.readlink()))
     return found
+
+
+def read_anew(path: Path) -> bytes:
+    """The bytes of a file, of which the kernel has forgotten what it had."""
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file.read()

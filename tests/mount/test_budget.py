@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
-import os
 import random
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from hubfs.fuse import device
 from tests.budget.rig import taken
 from tests.localhub import File, LocalHub
 from tests.mount.conftest import Mount
-from tests.mount.looking import attribute
+from tests.mount.looking import attribute, read_anew
 from tests.mount.mounted import Mounted
 from tests.mount.test_passthrough import READER
 from tests.mount.waiting import PATIENCE, wait_until
@@ -124,13 +123,6 @@ def test_what_is_open_or_mapped_keeps_its_bytes_and_its_place(mounted: Mounted) 
     wait_until(is_out_of_use)
     wait_until(lambda: taken(mounted.cache) <= BUDGET)
     assert attribute(mounted / REPO / "0.bin", "state") == "absent"
-
-
-def read_anew(path: Path) -> bytes:
-    """The bytes of a file, of which the kernel has forgotten what it had."""
-    with path.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        return file.read()
 
 
 def complete(mounted: Mounted, name: str) -> None:
