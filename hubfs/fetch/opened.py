@@ -80,7 +80,7 @@ class OpenContent:
         The next `ensure` does, and finds out how the file is now.
         """
         descriptor = self.own_descriptor
-        if descriptor is not None and os.fstat(descriptor).st_nlink > 1:
+        if descriptor is not None and _has_other_names(descriptor):
             self.distrust()
 
     def doubt(self, blob: OpenBlob) -> None:
@@ -120,9 +120,7 @@ class OpenContent:
         if blob is None and transfer is not None and not transfer.is_admitted:
             return transfer.descriptor_with(span)
         descriptor = self.own_descriptor
-        if descriptor is None or os.fstat(descriptor).st_nlink > 1:
-            return None
-        return descriptor
+        return None if descriptor is None or _has_other_names(descriptor) else descriptor
 
     @property
     def descriptor(self) -> int:
@@ -156,3 +154,8 @@ class OpenContent:
         partials = [self.transfer.partial] if self.transfer else []
         for partial in partials + self.retired:
             partial.close()
+
+
+def _has_other_names(descriptor: int) -> bool:
+    """Whether others may write to the file by a name that is not the store's."""
+    return os.fstat(descriptor).st_nlink > 1

@@ -83,7 +83,9 @@ class Plan:
         if priority is Priority.READAHEAD:
             targets = self.streams.targets(self.pressure) + self.hints
             blocks = map(self._block, targets)
-            return ((each, largest if self.wants_rest else _piece(each)) for each in blocks)
+            if self.wants_rest:
+                return ((each, largest) for each in blocks)
+            return ((each, min(largest, _piece(each))) for each in blocks)
         if priority is Priority.FILL and self.wants_fill:
             ahead = ByteRange(self.streams.frontier // BLOCK * BLOCK, self.size)
             return ((ahead, largest), (whole, largest))

@@ -235,6 +235,14 @@ def test_readahead_is_split_over_several_connections() -> None:
     assert sum(claim.size for claim in claims) == 64 * MIB
 
 
+def test_readahead_asks_for_no_more_than_it_may() -> None:
+    plan = Plan(1024 * MIB, RangeSet())
+    for at in range(0, 256 * MIB, MIB):
+        plan.streams.note_read(ByteRange(at, at + MIB), waited=True)
+        plan.note_arrived(at, at + MIB)
+    assert {claim.size for claim in drained(plan, Priority.READAHEAD, MIB)} == {MIB}
+
+
 def test_a_large_window_that_moves_a_little_is_not_followed_at_each_step() -> None:
     """A request for each block would cost more than it brings; the reader has far to go."""
     plan = Plan(1024 * MIB, RangeSet())

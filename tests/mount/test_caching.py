@@ -159,10 +159,8 @@ def test_a_full_disk_stops_no_reader(small_disk: Path, mount: Mount, hub: LocalH
     hub.create_repo("acme/full", files | {"late.bin": late})
     mounted = mount("--min-free", "none", cache=small_disk / "cache")
     root = mounted / "acme/full"
-    assert names(root) == {
-        *files,
-        "late.bin",
-    }  # a repo that is not known yet would have to be noted down
+    # A repo that is not known yet would have to be noted down.
+    assert names(root) == {*files, "late.bin"}
     filler = fill_up(small_disk)
     for name, data in files.items():
         assert sha256(root / name) == sha256(data), name
