@@ -16,7 +16,7 @@ import click
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.main import INTERRUPTED
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
-from hubfs.cli.showing import Display, display, show_json
+from hubfs.cli.showing import Display, display, files_text, show_json
 from hubfs.config import Settings
 from hubfs.config.places import absolute
 from hubfs.control.client import Json
@@ -146,18 +146,19 @@ class Exporting:
     # --- placing -----------------------------------------------------------------------
 
     def _place_all(self, files: list[Json], looking: Display) -> None:
-        total = sum(each["size"] for each in files)
-        for at, file in enumerate(files):
+        total = (len(files), sum(each["size"] for each in files))
+        for file in files:
             copied = 0
 
-            def show(count: int, at: int = at) -> None:
+            def show(count: int) -> None:
                 nonlocal copied
                 copied += count
-                looking.show(self._state((at, self.size + copied), (len(files), total)))
+                looking.show(self._state("running", self.size + copied, total))
 
             show(0)
             self._place(file, show)
-        looking.show(self._state((len(files), self.size), (len(files), total)))
+        ended = "failed" if self.failures else "completed"
+        looking.show(self._state(ended, self.size, total))
 
     def _place(self, file: Json, note: Note) -> None:
         try:
@@ -180,17 +181,17 @@ class Exporting:
                 "it is not here any more", hint="the cache is smaller than the repo: --cache-size"
             ) from None
 
-    def _state(self, done: tuple[int, int], total: tuple[int, int]) -> Json:
-        """How far it is, in files and bytes, told as a job is."""
+    def _state(self, state: str, size: int, total: tuple[int, int]) -> Json:
+        """How far it is, of `total` files and bytes, told as a job is: what failed is not done."""
         return {
             "id": 0,
             "kind": "export",
-            "state": "completed" if done[0] == total[0] else "running",
+            "state": state,
             "arguments": {"repo": self.repo, "revision": self.revision},
             "progress": {
-                "files": done[0],
+                "files": self.ways.total(),
                 "files_total": total[0],
-                "bytes": done[1],
+                "bytes": size,
                 "bytes_total": total[1],
                 "rate": 0.0,
                 "eta": None,
@@ -228,8 +229,9 @@ class Exporting:
             f"{count} by {way}" for way, count in self.ways.items() if way != "present"
         )
         here = self.ways[Way.PRESENT]
-        told = ", ".join(filter(None, (ways, f"{here} there already" * bool(here))))
-        text = f"{self.repo} at {self.commit[:12]}: {self.ways.total()} files, "
+        lacking = f"{len(self.failures)} not written" * bool(self.failures)
+        told = ", ".join(filter(None, (ways, f"{here} there already" * bool(here), lacking)))
+        text = f"{self.repo} at {self.commit[:12]}: {files_text(self.ways.total())}, "
         text += f"{size_text(self.size)} in {shown(str(self.folder.path))}"
         click.echo(f"{text} ({told})" if told else text)
         if self.ways[Way.LINK]:

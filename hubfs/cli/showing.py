@@ -94,10 +94,14 @@ def progress_text(job: Json) -> str:
 
 
 def job_text(job: Json) -> str:
-    """A job on one line; one that waits after a failure says what failed."""
+    """A job on one line; one that waits after a failure says what failed.
+
+    What a command does by itself has no number.
+    """
     trouble = f"after: {job['error']}" if job["state"] == "pending" and job.get("error") else ""
     state = f"{job['state']} {trouble}".strip()
-    parts = (f"job {job['id']}", job["kind"], subject_of(job), state, progress_text(job))
+    number = f"job {job['id']}" if job["id"] else ""
+    parts = (number, job["kind"], subject_of(job), state, progress_text(job))
     return "  ".join(part for part in parts if part)
 
 

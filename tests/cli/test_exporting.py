@@ -49,3 +49,21 @@ def test_a_daemon_fetches_what_is_exported_and_what_differs_is_named(
         assert weights.read_bytes() == WEIGHTS
         shell.run("export", "acme/model", str(folder), "--link", "--force")
         assert files_in(folder) == FILES
+
+
+def test_what_an_export_sums_up_counts_no_file_that_is_not_there(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(b"my own")
+    said = shell.run("export", "acme/model", str(folder), "--include", "config.json", code=1)
+    assert "export  acme/model  failed  0/1 files, 0 B of 22 B" in said
+    assert ": 0 files, 0 B in " in said
+    assert "(1 not written)" in said
+    assert "export  acme/model  completed" not in said
+    both = ("--include", "config.json", "--include", "*.gguf")
+    said = shell.run("export", "acme/model", str(folder), *both, code=1)
+    assert "export  acme/model  failed  1/2 files" in said
+    told = shell.json("export", "acme/model", str(folder), *both, code=1)
+    assert (told["files"], [*told["failures"]]) == (1, ["config.json"])
