@@ -78,12 +78,13 @@ def export(  # noqa: PLR0913 - an option is an argument
     """
     if link and copy:
         raise UsageError("either --link or --copy", hint="leave one out")
+    name, revision = split_revision(repo)
     way = Way.LINK if link else Way.COPY if copy else Way.REFLINK
     folder = Folder(_target(directory, settings), way, replaces=force)
     with folder.opened(), reached(settings) as engine:
         selection = Selection(include, exclude)
         exporting = Exporting(engine, settings.cache_dir, folder, selection)
-        exporting.run(*split_revision(repo))
+        exporting.run(name, revision)
     exporting.report(as_json=as_json)
 
 

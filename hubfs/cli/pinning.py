@@ -33,11 +33,12 @@ def pin(subjects: tuple[str, ...], *, as_json: bool, settings: Settings) -> None
       hubfs pin Qwen/Qwen3-0.6B@v1.0
       hubfs pin
     """
+    wishes = [_wish(each) for each in subjects]
     with reached(settings) as engine:
-        if not subjects:
+        if not wishes:
             _list(engine.client.get("/v1/hub/pins")["pins"], as_json=as_json)
             return
-        pinned = [engine.client.post("/v1/hub/pins", _wish(each)) for each in subjects]
+        pinned = [engine.client.post("/v1/hub/pins", each) for each in wishes]
         if as_json:
             show_json(pinned)
         for each in () if as_json else pinned:
@@ -62,8 +63,9 @@ def unpin(
     """
     if everything == bool(subjects):
         raise click.UsageError("either name what is pinned, or give --all")
+    wishes = [_wish(each) for each in subjects]
     with reached(settings) as engine:
-        wishes = _pinned(engine.client) if everything else [_wish(each) for each in subjects]
+        wishes = _pinned(engine.client) if everything else wishes
         for each in wishes:
             engine.client.delete("/v1/hub/pins", **each)
         left = engine.client.get("/v1/hub/pins")["pins"]

@@ -16,7 +16,7 @@ from hubfs.cli.options import COMMON, given_sources, options_of
 from hubfs.config import Settings
 from hubfs.control.client import Client
 from hubfs.control.sockets import short_address
-from hubfs.errors import CacheInUse
+from hubfs.errors import CacheInUse, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +97,17 @@ def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> lis
 
 
 def split_revision(text: str) -> tuple[str, str]:
-    """`org/name@REV` as a repo and a revision; the revision may hold slashes."""
-    repo, _, revision = text.partition("@")
+    """`org/name@REV` as a repo and a revision; the revision may hold slashes.
+
+    Raises:
+        UsageError: a part of it is blank, as of a variable that is not set: to take that for the
+            default would be to do more than was asked for.
+    """
+    repo, at, revision = text.partition("@")
+    if not repo.strip():
+        hint = "repos look like org/name or datasets/org/name"
+        raise UsageError(f"no repo is named in {text!r}", hint=hint)
+    if at and not revision.strip():
+        hint = f"name a branch, a tag or a commit after the @, or say {repo}"
+        raise UsageError(f"no revision is named in {text!r}", hint=hint)
     return repo, revision.replace("%2F", "/").replace("%2f", "/")

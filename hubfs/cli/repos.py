@@ -135,15 +135,15 @@ def ls(repo: str | None, *, as_json: bool, settings: Settings) -> None:
       hubfs ls Qwen/Qwen3-0.6B
       hubfs ls Qwen/Qwen3-0.6B@main --json
     """
+    wanted = None if repo is None else split_revision(repo)
     with reached(settings) as engine:
-        if repo is None:
+        if wanted is None:
             _list_repos(list(engine.client.repos(cached=True)), as_json=as_json)
         else:
-            _list_files(_found(engine, repo), as_json=as_json)
+            _list_files(_found(engine, *wanted), as_json=as_json)
 
 
-def _found(engine: Reached, repo: str) -> Json:
-    name, revision = split_revision(repo)
+def _found(engine: Reached, name: str, revision: str) -> Json:
     found = engine.client.find_repo(name, revision)
     if found is None or found["commit"] is None:
         wish = {"repo": name, "revision": revision, "eager_size": 0}
@@ -151,7 +151,7 @@ def _found(engine: Reached, repo: str) -> Json:
         conclude(jobs)
         found = engine.client.find_repo(jobs[0]["result"]["repo"], revision)
     if found is None:
-        raise HubfsError(f"{repo} is not known")
+        raise HubfsError(f"{name} is not known")
     return found
 
 

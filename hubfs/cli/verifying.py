@@ -82,8 +82,8 @@ def verify(
       8  it could not be done
       130  Ctrl-C; the job is kept
     """
-    name, revision = split_revision(repo or "")
-    wish = {"repo": name or None, "revision": revision, "repair": repair, "threads": threads}
+    name, revision = (None, "") if repo is None else split_revision(repo)
+    wish = {"repo": name, "revision": revision, "repair": repair, "threads": threads}
     with reached(settings) as engine:
         queued = engine.client.post("/v1/hub/verify", wish)
         job = follow(engine, [queued["id"]])[0]

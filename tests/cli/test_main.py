@@ -139,6 +139,30 @@ def test_an_expected_failure_is_one_sentence_and_a_hint(
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "@main"])
+@pytest.mark.parametrize(
+    "command",
+    ["register", "sync", "prefetch", "verify", "export", "ls", "pin", "unpin", "rm"],
+)
+def test_a_repo_that_is_blank_is_none_and_not_all_of_them(
+    command: str, blank: str, tmp_path: Path
+) -> None:
+    """Of a variable that is not set: `hubfs rm "$REPO"`."""
+    folder = [tmp_path / "folder"] if command == "export" else []
+    said = complaint(run(command, blank, *folder, "--cache-dir", tmp_path / "cache"), 2)
+    hint = "  repos look like org/name or datasets/org/name\n"
+    assert said == f"hubfs: no repo is named in {blank!r}\n{hint}"
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_revision_that_is_blank_is_not_the_whole_repo(tmp_path: Path) -> None:
+    """`hubfs rm acme/model@$REV` shall not forget all of it."""
+    said = complaint(run("rm", "acme/model@", "--cache-dir", tmp_path / "cache"), 2)
+    assert said.startswith("hubfs: no revision is named in 'acme/model@'\n")
+    assert "or say acme/model" in said
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_commands_are_documented_in_one_line() -> None:
     for name in COMMANDS:
         first = (command_of(name).help or "").partition("\n")[0]
