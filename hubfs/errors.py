@@ -212,3 +212,7 @@ class StaleHandle(TreeError):
 
 class MountFailed(HubfsError):
     """The kernel refused the mount."""
+
+
+class UnfitMountpoint(MountFailed, UsageError):
+    """What was named to mount at is no empty directory: a name that cannot be right."""

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hubfs.errors import HubfsError, MountFailed
+from hubfs.errors import HubfsError, MountFailed, UnfitMountpoint, UsageError
 from hubfs.store.files import make_private_directory, writing
 
 READY = "ready"
+# The kinds of failure by which a command exits in another way; all others are one here.
+_KINDS = {kind.__name__: kind for kind in (UnfitMountpoint, UsageError)}
 
 
 def start(arguments: list[str], log_file: Path) -> int:
@@ -20,7 +22,7 @@ def start(arguments: list[str], log_file: Path) -> int:
 
     Raises:
         StoreError: `log_file` cannot be written.
-        HubfsError: it ended instead; the text is its own.
+        HubfsError: it ended instead; the text is its own, and so is that it was misused.
     """
     make_private_directory(log_file.parent)
     with writing(log_file):
@@ -37,15 +39,15 @@ def start(arguments: list[str], log_file: Path) -> int:
         )
     os.close(writing_end)
     with os.fdopen(reading_end) as pipe:
-        answer = pipe.read().strip()
+        answer = pipe.read()
     if answer == READY:
         child.returncode = 0  # it outlives this process: not ours to wait for
         return child.pid
     child.wait()
-    message, _, hint = answer.partition("\n")
-    if not message:
+    if not answer:
         raise MountFailed("the daemon ended before it was ready", hint=f"see {log_file}")
-    raise HubfsError(message, hint=hint)
+    kind, message, hint = answer.split("\n", 2)
+    raise _KINDS.get(kind, HubfsError)(message, hint=hint)
 
 
 class Readiness:
@@ -60,7 +62,10 @@ class Readiness:
 
     def refuse(self, error: HubfsError) -> None:
         """It is not; say why."""
-        self._answer(f"{error}\n{error.hint}")
+        kinds = (each.__name__ for each in type(error).__mro__)
+        kind = next((each for each in kinds if each in _KINDS), "")
+        message = str(error).replace("\n", " ")
+        self._answer(f"{kind}\n{message}\n{error.hint}")
 
     def _answer(self, text: str) -> None:
         if self._descriptor is not None:

@@ -12,7 +12,7 @@ from hubfs.cli.mounting import launch
 from hubfs.cli.mountoptions import Given, parse
 from hubfs.cli.options import given_sources
 from hubfs.config.places import absolute
-from hubfs.errors import HubfsError, UsageError
+from hubfs.errors import HubfsError, MountFailed, UsageError
 
 SPEC = "hubfs"
 MISUSE, FAILED = 1, 32  # as mount(8) has them
@@ -68,4 +68,6 @@ def main() -> None:
         sys.exit(MISUSE)
     except HubfsError as error:
         complain(error)
-        sys.exit(MISUSE if isinstance(error, UsageError) else FAILED)
+        # For mount(8) itself, a place to mount at that is none is a mount that failed.
+        is_misuse = isinstance(error, UsageError) and not isinstance(error, MountFailed)
+        sys.exit(MISUSE if is_misuse else FAILED)

@@ -34,7 +34,7 @@ def run(settings: Settings, reloading: Reloading, on_ready: Callable[[], None]) 
     """Mount and serve until unmounted or told to stop by SIGTERM or SIGINT.
 
     Raises:
-        MountFailed: the mountpoint cannot be used.
+        MountFailed, UnfitMountpoint: the mountpoint cannot be used.
         CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
     """
     _raise_descriptor_limit()

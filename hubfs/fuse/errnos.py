@@ -53,6 +53,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.NoSuchAttribute: errno.ENODATA,
     errors.StaleHandle: errno.ESTALE,
     errors.MountFailed: errno.EIO,
+    errors.UnfitMountpoint: errno.EINVAL,
 }
 
 

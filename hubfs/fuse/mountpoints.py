@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from hubfs.errors import MountFailed
+from hubfs.errors import MountFailed, UnfitMountpoint
 from hubfs.fuse import kernel
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ def prepared(mountpoint: Path) -> Path:
     """`mountpoint`, absolute and ready to be mounted on; a dead mount left there is taken away.
 
     Raises:
-        MountFailed: it is no directory, or something lives there.
+        UnfitMountpoint: it is no directory, or something lives there.
+        MountFailed: something of hubfs is mounted there, or it cannot be looked into.
     """
     path = Path(os.path.abspath(mountpoint))  # noqa: PTH100 - resolve() would touch a dead mount
     found = kernel.find_mount(path)
@@ -42,14 +43,16 @@ def check(path: Path) -> None:
     """See to it that one can mount at `path`, where nothing of hubfs is mounted.
 
     Raises:
-        MountFailed: it is no directory, or something lives there.
+        UnfitMountpoint: it is no directory, or something lives there.
+        MountFailed: it cannot be looked into.
     """
     if path.exists() and not path.is_dir():
-        raise MountFailed(f"{path} is not a directory, but a file", hint="name an empty directory")
+        hint = "name an empty directory"
+        raise UnfitMountpoint(f"{path} is not a directory, but a file", hint=hint)
     if not path.is_dir():
-        raise MountFailed(f"{path} is not a directory", hint=f"make it first: mkdir {path}")
+        raise UnfitMountpoint(f"{path} is not a directory", hint=f"make it first: mkdir {path}")
     if not _is_empty(path):
-        raise MountFailed(f"{path} is not empty", hint="choose an empty directory")
+        raise UnfitMountpoint(f"{path} is not empty", hint="choose an empty directory")
 
 
 def _is_empty(path: Path) -> bool:

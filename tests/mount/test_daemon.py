@@ -184,28 +184,36 @@ def bare(mount: Mount) -> Mounted:
 
 
 def test_a_mountpoint_must_be_an_empty_directory_of_its_own(bare: Mounted, tmp_path: Path) -> None:
-    """A mountpoint is an empty directory outside the cache; anything else is refused."""
+    """It is misuse in the foreground and in the background.
+
+    A mountpoint is an empty directory outside the cache; anything else is refused, with exit code
+    2.
+    """
     file, full, inside = tmp_path / "file", tmp_path / "full", bare.cache / "models"
     file.write_text("mine")
     for each in (full, inside):
         each.mkdir()
     (full / "mine").write_text("mine")
-    cases = {
-        tmp_path / "missing": (1, "is not a directory"),
-        file: (1, "is not a directory"),
-        full: (1, "is not empty"),
+    cases: dict[Path, tuple[int, str]] = {
+        tmp_path / "missing": (2, "is not a directory"),
+        file: (2, "is not a directory"),
+        full: (2, "is not empty"),
         inside: (2, "is inside the cache"),
         bare.cache: (2, "is inside the mountpoint"),
         bare.cache.parent: (2, "is inside the mountpoint"),
     }
     for path, (code, reason) in cases.items():
-        assert reason in complaint(try_to_mount(bare, path, bare.cache), code)
-        assert kernel.find_mount(path) is None
+        for options in ((), ("--foreground",)):
+            assert reason in complaint(try_to_mount(bare, path, bare.cache, *options), code)
+            assert kernel.find_mount(path) is None
     assert (full / "mine").read_text() == "mine"
 
 
-def try_to_mount(bare: Mounted, path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    return bare.hubfs("mount", path, "--cache-dir", cache, "--endpoint", bare.hub.endpoint)
+def try_to_mount(
+    bare: Mounted, path: Path, cache: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    places = (path, "--cache-dir", cache, "--endpoint", bare.hub.endpoint)
+    return bare.hubfs("mount", *places, *options)
 
 
 def test_a_mountpoint_may_be_named_in_any_way(bare: Mounted, tmp_path: Path) -> None:
