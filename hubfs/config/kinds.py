@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from hubfs.config.addresses import checked_endpoint, parse_address
 from hubfs.config.owners import find_group, find_user, number_text, parse_umask
-from hubfs.config.places import absolute, named
+from hubfs.config.places import absolute, find_obstacle, named
 from hubfs.config.sizes import (
     amount_text,
     exact_text,
@@ -54,7 +54,11 @@ def _parse_flag(text: str) -> bool:
 def _parse_directory(text: str) -> Path:
     if not text:
         raise UsageError("no directory is named")
-    return absolute(Path(text))
+    directory = absolute(Path(text))
+    if (obstacle := find_obstacle(directory)) is not None:
+        hint = "name another directory, or move the file away"
+        raise UsageError(f"{obstacle} is a file, not a directory", hint=hint)
+    return directory
 
 
 def _parse_listening(text: str) -> str:

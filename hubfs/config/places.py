@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from pathlib import Path
 
 from hubfs.errors import UsageError
@@ -64,6 +66,14 @@ def absolute(path: Path) -> Path:
         except OSError:
             return path
     raise UsageError(f"{path} is a symlink to itself")
+
+
+def find_obstacle(directory: Path) -> Path | None:
+    """What is where `directory`, or one above it, should be, and is no directory."""
+    for each in (directory, *directory.parents):
+        with contextlib.suppress(OSError):
+            return None if stat.S_ISDIR(each.stat().st_mode) else each
+    return None
 
 
 def hub_cache_dir() -> Path:

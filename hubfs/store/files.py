@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hubfs.config.places import find_obstacle
 from hubfs.errors import StoreDamaged, StoreFull, StoreReadOnly
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -40,8 +41,12 @@ def make_private_directory(path: Path) -> None:
     """Make `path` and its parents; what is made is for the owner only.
 
     Raises:
+        StoreDamaged: a file is in its place.
         StoreFull: it cannot be made.
     """
+    if (obstacle := find_obstacle(path)) is not None:
+        hint = "move it away, or choose another directory with --cache-dir"
+        raise StoreDamaged(f"{obstacle} is a file, not a directory", hint=hint)
     with writing(path):
         for each in [*reversed(path.parents), path]:
             if not each.is_dir():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hubfs.config.places import find_obstacle
 from hubfs.store.lock import Owner, find_owner
 
 _FICLONE: Final = 0x40049409
@@ -45,6 +46,8 @@ def survey(directory: Path) -> CacheFacts:
     place = _nearest_directory(directory)
     found = os.statvfs(place)
     error, nowait, reflink = _tried(place)
+    if (obstacle := find_obstacle(directory)) is not None:
+        error = f"{obstacle} is a file, not a directory"
     uid = place.stat().st_uid
     return CacheFacts(
         directory=str(directory),

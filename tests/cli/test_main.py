@@ -163,6 +163,28 @@ def test_a_revision_that_is_blank_is_not_the_whole_repo(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize("command", [["ls"], ["status"], ["prefetch", "acme/model"], ["doctor"]])
+def test_a_cache_directory_that_is_a_file_is_named_with_who_says_so(
+    command: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    expected = (
+        f"{file} is a file, not a directory\n  name another directory, or move the file away\n"
+    )
+    said = complaint(run(*command, "--cache-dir", file), 2)
+    assert said == f"hubfs: --cache-dir: {expected}"
+    said = complaint(run(*command, HUBFS_CACHE_DIR=str(file / "below")), 2)
+    assert said == f"hubfs: HUBFS_CACHE_DIR: {expected}"
+
+
+def test_the_usual_cache_directory_may_be_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "hubfs").write_text("mine")
+    said = complaint(run("status", XDG_CACHE_HOME=str(tmp_path)), 1)
+    assert said.startswith(f"hubfs: {tmp_path}/hubfs is a file, not a directory\n")
+    assert "--cache-dir" in said
+
+
 def test_commands_are_documented_in_one_line() -> None:
     for name in COMMANDS:
         first = (command_of(name).help or "").partition("\n")[0]

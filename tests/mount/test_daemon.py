@@ -242,7 +242,9 @@ def test_a_cache_must_be_a_directory_that_is_not_in_the_mount(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
-    assert str(file) in complaint(try_to_mount(bare, bare.root, file))
+    for cache in (file, file / "below"):
+        said = complaint(try_to_mount(bare, bare.root, cache), 2)
+        assert said.startswith(f"hubfs: --cache-dir: {file} is a file, not a directory\n  name ")
     within = try_to_mount(bare, bare.root, bare.root / "cache")
     assert "inside the mountpoint" in complaint(within, 2)
     assert file.read_text() == "mine"

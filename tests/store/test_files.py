@@ -45,8 +45,10 @@ def test_a_directory_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_of_a_directory_is_damage(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreDamaged):
-        make_private_directory(tmp_path / "file" / "below")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StoreDamaged, match="/file is a file, not a directory") as caught:
+            make_private_directory(path)
+        assert "--cache-dir" in caught.value.hint
 
 
 def test_a_directory_on_a_read_only_disk_cannot_be_made(tiny_disk: Path) -> None:

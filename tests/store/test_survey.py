@@ -23,6 +23,14 @@ def test_a_cache_that_is_not_made_yet_is_judged_by_where_it_would_be(tmp_path: P
     assert not inspect(tmp_path / "not" / "yet").exists
 
 
+def test_a_file_in_the_place_of_a_cache_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        facts = survey(path)
+        assert (facts.exists, facts.write_error) == (False, f"{file} is a file, not a directory")
+
+
 def test_an_owned_cache_can_be_looked_at_and_its_owner_goes_on(tmp_path: Path) -> None:
     store = Store(tmp_path, "/models")
     facts = survey(tmp_path)
