@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from hubfs.cli.background import Readiness, start
+from hubfs.cli.checking import checked
 from hubfs.cli.options import PUBLIC, given_sources, options_of
 from hubfs.cli.serving import LOG_NAME, log_file_of, serve
-from hubfs.config import ControlSettings, Settings
-from hubfs.config.addresses import parse_address
+from hubfs.config import Settings
 from hubfs.config.places import absolute
-from hubfs.config.resolving import Sources, settings_from
+from hubfs.config.resolving import Sources
 from hubfs.daemon.registry import find_running, wait_for_exit
-from hubfs.errors import MountFailed, UsageError
+from hubfs.errors import MountFailed
 from hubfs.fuse import kernel, mountpoints
 
 LONGEST_STOP = 10.0
@@ -49,7 +49,7 @@ def mount(
     sources, mountpoint = given_sources(given), absolute(directory)
     if foreground or ready_fd is not None:
         layer = sources.combined()
-        checked(settings_from(layer, mountpoint))
+        checked(layer, mountpoint)
         serve(sources, layer, mountpoint, Readiness(ready_fd), foreground=ready_fd is None)
         return
     settings = launch(sources, mountpoint)
@@ -66,47 +66,10 @@ def launch(sources: Sources, mountpoint: Path, *, fake: bool = False) -> Setting
         UsageError: it could not.
         HubfsError: it ended before it was ready.
     """
-    settings = checked(settings_from(sources.combined(), mountpoint))
+    settings = checked(sources.combined(), mountpoint)
     if not fake:
         start(["mount", str(mountpoint), *sources.arguments()], log_file_of(settings))
     return settings
-
-
-def checked(settings: Settings) -> Settings:
-    """`settings`, if they can be right together.
-
-    Raises:
-        UsageError: they cannot.
-    """
-    if settings.mountpoint is not None:
-        refuse_nesting(settings.mountpoint, settings.cache_dir)
-    if settings.control.http:
-        check_listening(settings.control)
-    return settings
-
-
-def check_listening(control: ControlSettings) -> None:
-    """See to it that the daemon may serve the control API by TCP.
-
-    Raises:
-        UsageError: who may come in could not be told from others.
-    """
-    from hubfs.control.guards import TcpRules  # noqa: PLC0415 - few listen
-
-    TcpRules(parse_address(control.http)[0], control.token)
-
-
-def refuse_nesting(mountpoint: Path, cache: Path) -> None:
-    """A mount that hides its own cache, or lies in it, could serve nothing.
-
-    Raises:
-        UsageError: one is within the other.
-    """
-    hint = "choose another directory with --cache-dir"
-    if cache.is_relative_to(mountpoint):
-        raise UsageError(f"the cache {cache} is inside the mountpoint {mountpoint}", hint=hint)
-    if mountpoint.is_relative_to(cache):
-        raise UsageError(f"the mountpoint {mountpoint} is inside the cache {cache}", hint=hint)
 
 
 @click.command()

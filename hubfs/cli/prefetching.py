@@ -5,16 +5,31 @@ from __future__ import annotations
 import click
 
 from hubfs.cli.background import start
+from hubfs.cli.checking import warn_of_webhook
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.serving import log_file_of
 from hubfs.cli.showing import files_text, show_json
 from hubfs.config import Settings
+from hubfs.config.addresses import checked_webhook
 from hubfs.control.client import Json
 from hubfs.control.sockets import short_address
+from hubfs.errors import UsageError
 from hubfs.model.units import size_text
 
 MISSING = 3
+
+
+def webhook_named(_: click.Context, parameter: click.Parameter, text: str) -> str:
+    """The value of an option that names a webhook.
+
+    Raises:
+        UsageError: it can be none.
+    """
+    try:
+        return checked_webhook(text)
+    except UsageError as error:
+        raise UsageError(f"{parameter.opts[0]}: {error}", hint=error.hint) from None
 
 
 @click.command()
@@ -25,7 +40,13 @@ MISSING = 3
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No file that matches; repeatable.")
 @click.option("--background", is_flag=True, help="Return at once; a daemon does the work.")
 @click.option("--check", is_flag=True, help="Say what is missing and fetch nothing; exits with 3.")
-@click.option("--webhook", default="", metavar="URL", help="Whom to tell when it has ended.")
+@click.option(
+    "--webhook",
+    default="",
+    metavar="URL",
+    callback=webhook_named,
+    help="Whom to tell when it has ended.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @engine_options
 def prefetch(  # noqa: PLR0913 - an option is an argument
@@ -84,6 +105,7 @@ def ensure_daemon(settings: Settings) -> None:
     with short_address(settings.cache_dir) as address:
         if address is not None:
             return
+    warn_of_webhook(settings.control)
     arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
     start([*arguments, "--offline" if settings.offline else "--no-offline"], log_file_of(settings))
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hubfs.cli.checking import warn_of_webhook
 from hubfs.cli.options import COMMON, given_sources, options_of
 from hubfs.config import Settings
 from hubfs.control.client import Client
@@ -81,6 +82,7 @@ def _own_engine(settings: Settings) -> contextlib.ExitStack:
     logging.basicConfig(level=logging.ERROR)
     stack = contextlib.ExitStack()
     stack.enter_context(Worker(settings))
+    warn_of_webhook(settings.control)
     return stack
 
 

@@ -25,6 +25,7 @@ from hubfs.config.kinds import (
     TEXT,
     UMASK,
     USER,
+    WEBHOOK,
     choice,
     count,
     seconds,
@@ -158,7 +159,7 @@ class ControlSettings:
     token: str = declared(
         TEXT, "", "What the control API asks for by TCP.", name="http_token", is_secret=True
     )
-    webhook: str = declared(TEXT, "", "Who is told of every job that ends.", is_secret=True)
+    webhook: str = declared(WEBHOOK, "", "Who is told of every job that ends.", is_secret=True)
     webhook_secret: str = declared(TEXT, "", "What signs the messages to webhooks.", is_secret=True)
 
 

@@ -33,6 +33,27 @@ def checked_endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def checked_webhook(text: str) -> str:
+    """`text` as an address that is told of jobs; an empty one stands for none.
+
+    Raises:
+        UsageError: it is none. The sentence does not repeat it: the address may be a secret.
+    """
+    if not text:
+        return text
+    hint = "a webhook looks like https://ci.example/told"
+    try:
+        parts = urlsplit(text)
+        is_address = text.isascii() and text.isprintable() and has_place(parts)
+    except ValueError:
+        is_address = False
+    if not is_address or " " in text:
+        raise UsageError("not an http or https address", hint=hint)
+    if parts.username or parts.password:
+        raise UsageError("an address that is told of jobs must hold no credentials", hint=hint)
+    return text
+
+
 def has_place(parts: SplitResult) -> bool:
     """Whether an address names a scheme that is spoken here, a host and a port.
 

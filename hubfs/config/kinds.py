@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from hubfs.config.addresses import checked_endpoint, parse_address
+from hubfs.config.addresses import checked_endpoint, checked_webhook, parse_address
 from hubfs.config.owners import find_group, find_user, number_text, parse_umask
 from hubfs.config.places import absolute, find_obstacle, named
 from hubfs.config.sizes import (
@@ -131,6 +131,7 @@ FLAG: Final = Kind("", _parse_flag, lambda value: str(value).lower())
 TEXT: Final = Kind("TEXT", str)
 DIRECTORY: Final = Kind("DIR", _parse_directory, is_path=True)
 ENDPOINT: Final = Kind("URL", checked_endpoint)
+WEBHOOK: Final = Kind("URL", checked_webhook)
 LISTENING: Final = Kind("HOST:PORT", _parse_listening)
 FILE: Final = Kind[Path | None]("FILE", _parse_file, _text_of_file, is_path=True)
 USER: Final = Kind[int | None]("USER", find_user, number_text)

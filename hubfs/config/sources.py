@@ -23,6 +23,11 @@ class Chosen:
     origin: str
 
     @property
+    def place(self) -> str:
+        """Where it is said, as refusals name it: `--option`, `VARIABLE` or `FILE: key`."""
+        return f"{self.origin}: {self.setting.name}" if self.origin.startswith("/") else self.origin
+
+    @property
     def text(self) -> str:
         """The value as it would be written."""
         return str(self.setting.kind.text(self.value))

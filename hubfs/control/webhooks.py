@@ -24,7 +24,7 @@ import httpx
 import trio
 
 from hubfs.config import ControlSettings
-from hubfs.config.addresses import parse_address
+from hubfs.config.addresses import DEFAULT_PORTS, checked_webhook, parse_address
 from hubfs.control.guards import is_loopback
 from hubfs.errors import UsageError
 from hubfs.hub.tls import tls_context
@@ -91,21 +91,20 @@ def check_webhook(url: str, settings: ControlSettings) -> None:
         UsageError: it is no clean address, it is the daemon's own, or nothing would prove the
             message.
     """
+    parts = urlsplit(checked_webhook(url))
     if not settings.webhook_secret:
-        hint = "set HUBFS_WEBHOOK_SECRET where the daemon starts"
-        raise UsageError("webhooks need a secret to sign with", hint=hint)
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    except ValueError:
-        raise UsageError("the webhook is not an address") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-        raise UsageError("a webhook is an http or https address without credentials")
+        hint = "set webhook_secret in a configuration file, or HUBFS_WEBHOOK_SECRET"
+        hint += "; for a daemon, where it starts"
+        raise UsageError(
+            "messages to a webhook are signed, and webhook_secret is not set", hint=hint
+        )
     if settings.http:
         host, own_port = parse_address(settings.http)
-        is_here = parts.hostname == host or is_loopback(parts.hostname)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        is_here = parts.hostname == host or is_loopback(parts.hostname or "")
         if is_here and port == own_port:
-            raise UsageError("a webhook must not lead to the daemon itself")
+            hint = f"http is {settings.http}: name another address"
+            raise UsageError("a webhook must not lead to the daemon itself", hint=hint)
 
 
 class Webhooks:

@@ -12,20 +12,21 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial as bind
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hubfs.config import Settings
+from hubfs.config import ControlSettings, Settings
 from hubfs.config.addresses import parse_address
 from hubfs.control import troubles
 from hubfs.control.guards import TcpRules
 from hubfs.control.sockets import listening, listening_tcp
 from hubfs.control.webhooks import Webhooks, check_webhook
 from hubfs.daemon.engine import Engine
-from hubfs.errors import StoreFull
+from hubfs.errors import StoreFull, UsageError
 from hubfs.fuse.modes import Mode
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Controlling:
         self._doors = doors
         self._troubles = kept
         self._mode = mode
-        self.webhooks = Webhooks(engine.jobs, settings.control)
+        self.webhooks = Webhooks(engine.jobs, _with_usable_webhook(settings.control))
         self._made: Control | None = None
         self._making = threading.Lock()
         self._write_live_files()
@@ -139,6 +140,21 @@ async def _caller_at(doors: Doors) -> None:
             nursery.start_soon(wait_at, door)
 
 
+def _with_usable_webhook(settings: ControlSettings) -> ControlSettings:
+    """`settings`, without a webhook that cannot be told.
+
+    Whoever mounts has been refused it. A command that only looks, of a user who may not read the
+    secret, say, is not to fail for it.
+    """
+    try:
+        if settings.webhook:
+            check_webhook(settings.webhook, settings)
+    except UsageError as error:
+        log.warning("no webhook is told of jobs: %s", error)
+        return replace(settings, webhook="")
+    return settings
+
+
 @contextlib.contextmanager
 def opened(
     settings: Settings, engine: Engine, mode: ModeOf = lambda: None
@@ -146,13 +162,11 @@ def opened(
     """The service of `engine`, with its doors open within.
 
     Raises:
-        UsageError: the address to listen at, or to tell, cannot be right.
+        UsageError: the address to listen at cannot be right.
     """
     doors: Doors = []
     with contextlib.ExitStack() as stack:
         kept = stack.enter_context(troubles.kept())
-        if settings.control.webhook:
-            check_webhook(settings.control.webhook, settings.control)
         if settings.control.http:
             host, port = parse_address(settings.control.http)
             rules = TcpRules(host, settings.control.token)

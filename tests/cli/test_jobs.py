@@ -222,6 +222,21 @@ def test_a_hub_that_nobody_asked_is_not_called_reachable(shell: Shell, hub: Loca
     assert shell.json("status")["hub"] == "not asked yet"
 
 
+def test_a_secret_that_is_missing_keeps_nobody_from_looking(shell: Shell) -> None:
+    """It may be root's alone to read; that the webhook is not told is said once."""
+    shell.environment["HUBFS_WEBHOOK"] = "https://ci.example/k3y"
+    for command in (["status", "--json"], ["ls"], ["prefetch", "acme/model", "--background"]):
+        done = shell.begin(*command)
+        _, errors = done.communicate(timeout=PATIENCE)
+        assert done.returncode == 0, errors
+        said = "hubfs: HUBFS_WEBHOOK: nobody is told of jobs: "
+        assert errors.count(said) == 1, errors
+        assert "webhook_secret is not set" in errors
+        assert "k3y" not in errors
+    wait_until(lambda: not (shell.cache / "control.sock").is_symlink())
+    assert "no webhook is told of jobs" in (shell.cache / "hubfs.log").read_text()
+
+
 def _read(descriptor: int) -> bytes:
     assert select.select([descriptor], [], [], PATIENCE)[0]
     try:

@@ -139,6 +139,38 @@ def test_an_expected_failure_is_one_sentence_and_a_hint(
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
 
 
+@pytest.mark.parametrize("command", ["mount", "status"])
+def test_a_webhook_that_can_be_none_is_named_with_who_says_so(command: str, tmp_path: Path) -> None:
+    """As any setting is; the address is not repeated, since it may be a secret."""
+    file = tmp_path / "config.toml"
+    file.write_text('webhook = "ftp://k3y"')
+    arguments = [command, *([str(tmp_path / "models")] if command == "mount" else [])]
+    for place, environment in (
+        ("HUBFS_WEBHOOK", {"HUBFS_WEBHOOK": "k3y"}),
+        (f"{file}: webhook", {"HUBFS_CONFIG": str(file)}),
+    ):
+        said = complaint(run(*arguments, **environment), 2)
+        assert said.startswith(f"hubfs: {place}: not an http or https address\n")
+        assert "such as" in said or "looks like" in said
+        assert "k3y" not in said
+    said = complaint(run("prefetch", "acme/model", "--webhook", "k3y"), 2)
+    assert said.startswith("hubfs: --webhook: not an http or https address\n")
+
+
+def test_who_mounts_is_told_which_webhook_lacks_a_secret_or_leads_back(tmp_path: Path) -> None:
+    arguments = ["mount", str(tmp_path), "--cache-dir", str(tmp_path.parent / "cache")]
+    webhook = {"HUBFS_WEBHOOK": "http://127.0.0.1:8711/told"}
+    said = complaint(run(*arguments, **webhook), 2)
+    assert said.startswith("hubfs: HUBFS_WEBHOOK: ")
+    assert "webhook_secret is not set" in said
+    assert "HUBFS_WEBHOOK_SECRET" in said
+    back = {"HUBFS_WEBHOOK_SECRET": "open sesame", "HUBFS_HTTP": ":8711"}
+    said = complaint(run(*arguments, **webhook, **back), 2)
+    assert said.startswith("hubfs: HUBFS_WEBHOOK: a webhook must not lead to the daemon itself\n")
+    said = complaint(run(*arguments, HUBFS_HTTP="0.0.0.0:8711"), 2)
+    assert said.startswith("hubfs: HUBFS_HTTP: listening at 0.0.0.0 needs a token\n")
+
+
 @pytest.mark.parametrize("blank", ["", " ", "@main"])
 @pytest.mark.parametrize(
     "command",

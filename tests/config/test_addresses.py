@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubfs.config.addresses import checked_endpoint, parse_address
+from hubfs.config.addresses import checked_endpoint, checked_webhook, parse_address
 from hubfs.errors import UsageError
 
 HUB = "https://huggingface.co"
@@ -50,6 +50,30 @@ def test_credentials_in_an_endpoint_are_not_repeated() -> None:
     with pytest.raises(UsageError) as refused:
         checked_endpoint("https://user:secret@hub.example")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "https://ci.example/told?key=k3y", "http://[::1]:80/"])
+def test_a_webhook_is_kept_as_it_is(text: str) -> None:
+    assert checked_webhook(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "k3y",
+        "ftp://ci.example/k3y",
+        "https://user:k3y@ci.example/",
+        "https://ci.example:port/k3y",
+        "https://[::1/k3y",
+        "https://ci.example/k3y and more",
+        "https:///k3y",
+    ],
+)
+def test_what_is_no_webhook_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        checked_webhook(text)
+    assert "k3y" not in str(refused.value)
+    assert "https://ci.example" in refused.value.hint
 
 
 @pytest.mark.parametrize(

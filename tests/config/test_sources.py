@@ -223,7 +223,7 @@ def test_a_file_with_secrets_is_for_its_owner(tmp_path: Path) -> None:
     ):
         file.write_text(text)
         file.chmod(mode)
-        layer = sources_of({}, {"HUBFS_CONFIG": str(file), "HUBFS_WEBHOOK": "/x"}).combined()
+        layer = sources_of({}, {"HUBFS_CONFIG": str(file), "HUBFS_WEBHOOK": "http://x/"}).combined()
         assert exposed(layer) == [file] * is_exposed
 
 
