@@ -11,6 +11,7 @@ import click
 from hubfs.cli.options import given_sources
 from hubfs.config import ControlSettings, Settings
 from hubfs.config.addresses import parse_address
+from hubfs.config.files import exposed
 from hubfs.config.resolving import settings_from
 from hubfs.config.sources import Chosen, Layer
 from hubfs.errors import HubfsError, UsageError
@@ -80,6 +81,12 @@ def warn_of_webhook(control: ControlSettings) -> None:
         # It is no option, so the command's own say nothing of it.
         place = given_sources({}).combined()["webhook"].place
         warn(UsageError(f"{place}: nobody is told of jobs: {error}", hint=error.hint))
+
+
+def warn_of_exposed(layer: Layer) -> None:
+    """Say which files with secrets of a daemon that begins others may read; it uses them."""
+    for file in exposed(layer):
+        warn(UsageError(f"{file} holds secrets, and others may read it", hint=f"chmod 600 {file}"))
 
 
 def warn(trouble: HubfsError) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hubfs.cli.background import Readiness, start
-from hubfs.cli.checking import checked
+from hubfs.cli.checking import checked, warn_of_exposed
 from hubfs.cli.options import PUBLIC, given_sources, options_of
 from hubfs.cli.serving import LOG_NAME, log_file_of, serve
 from hubfs.config import Settings
@@ -49,7 +49,8 @@ def mount(
     sources, mountpoint = given_sources(given), absolute(directory)
     if foreground or ready_fd is not None:
         layer = sources.combined()
-        checked(layer, mountpoint)
+        if checked(layer, mountpoint).log.log_file is not None and foreground:
+            warn_of_exposed(layer)  # the log, which says it too, is not before anybody's eyes
         serve(sources, layer, mountpoint, Readiness(ready_fd), foreground=ready_fd is None)
         return
     settings = launch(sources, mountpoint)
@@ -66,7 +67,9 @@ def launch(sources: Sources, mountpoint: Path, *, fake: bool = False) -> Setting
         UsageError: it could not.
         HubfsError: it ended before it was ready.
     """
-    settings = checked(sources.combined(), mountpoint)
+    layer = sources.combined()
+    settings = checked(layer, mountpoint)
+    warn_of_exposed(layer)
     if not fake:
         start(["mount", str(mountpoint), *sources.arguments()], log_file_of(settings))
     return settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from hubfs.cli.background import start
-from hubfs.cli.checking import warn_of_webhook
+from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
 from hubfs.cli.following import conclude, follow
+from hubfs.cli.options import given_sources
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.serving import log_file_of
 from hubfs.cli.showing import files_text, show_json
@@ -106,6 +107,7 @@ def ensure_daemon(settings: Settings) -> None:
         if address is not None:
             return
     warn_of_webhook(settings.control)
+    warn_of_exposed(given_sources({}).combined())
     arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
     start([*arguments, "--offline" if settings.offline else "--no-offline"], log_file_of(settings))
 

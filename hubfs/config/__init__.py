@@ -251,6 +251,7 @@ class Settings:
         None,
         "A file that holds the token; it is read again when it changes.",
         shown_default="where huggingface_hub finds it",
+        names_secret=True,
         is_reloaded=True,
     )
     ownership: Ownership = field(default_factory=Ownership)

@@ -33,6 +33,8 @@ class Setting(Generic[T]):
     """Other names of the option."""
     is_secret: bool = False
     """It is never shown, and never an option: everybody can see a command line."""
+    names_secret: bool = False
+    """It is the name of a file that holds one."""
     is_common: bool = False
     """It is an option of all commands that need a cache, not of `mount` alone."""
     is_reloaded: bool = False
@@ -72,6 +74,7 @@ class _More(TypedDict, total=False):
     variables: tuple[str, ...]
     spellings: tuple[str, ...]
     is_secret: bool
+    names_secret: bool
     is_common: bool
     is_reloaded: bool
 

@@ -102,6 +102,7 @@ def _text_of(value: Any) -> str | None:  # noqa: ANN401 - whatever TOML can say
 def exposed(layer: Layer) -> list[Path]:
     """The files from which `layer` has secrets though others than their owner may read them."""
     files = {Path(each.origin) for each in layer.values() if each.setting.is_secret}
+    files |= {each.value for each in layer.values() if each.setting.names_secret and each.value}
     return sorted(file for file in files if file.is_absolute() and _is_open(file))
 
 

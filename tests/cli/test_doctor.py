@@ -78,6 +78,25 @@ def test_offline_nothing_is_asked(local_hub: LocalHub, tmp_path: Path) -> None:
     assert len(local_hub.log) == 0
 
 
+def test_files_that_show_their_secrets_to_others_are_noted(
+    local_hub: LocalHub, tmp_path: Path
+) -> None:
+    config, token = tmp_path / "config.toml", tmp_path / "token"
+    config.write_text(f'http_token = "s3cret"\ntoken_file = "{token}"\n')
+    token.write_text("none yet")
+    arguments = ("doctor", "--json", "--offline", "--cache-dir", tmp_path / "cache")
+    environment = environment_in(tmp_path) | {"HUBFS_CONFIG": str(config)}
+    for mode, expected in ((0o644, [config, token]), (0o600, [])):
+        config.chmod(mode)
+        token.chmod(mode)
+        done = run_hubfs(*arguments, environment=environment)
+        told = [each for each in json.loads(done.stdout)["verdicts"] if each["check"] == "secrets"]
+        noted = [each for each in told if each["level"] == "note"]
+        assert [each["advice"] for each in noted] == [f"chmod 600 {file}" for file in expected]
+        assert len(told) == max(1, len(noted))
+        assert "s3cret" not in done.stdout
+
+
 @pytest.mark.parametrize("module", ["hubfs.cli.doctor", "hubfs.daemon.diagnosis.checks"])
 def test_the_command_loads_only_what_its_checks_do_not(module: str) -> None:
     """A library that cannot be loaded is a finding: it must not be the doctor's end."""

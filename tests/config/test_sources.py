@@ -227,6 +227,18 @@ def test_a_file_with_secrets_is_for_its_owner(tmp_path: Path) -> None:
         assert exposed(layer) == [file] * is_exposed
 
 
+def test_a_file_with_a_token_is_for_its_owner_too(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("hf_s3cret")
+    for mode, is_exposed in ((0o644, True), (0o640, True), (0o400, False)):
+        token.chmod(mode)
+        layer = sources_of({"token_file": str(token)}, {}).combined()
+        assert exposed(layer) == [token] * is_exposed
+    token.unlink()
+    assert exposed(layer) == []
+    assert exposed(sources_of({}, {}).combined()) == []
+
+
 def test_every_default_can_be_written_and_read_back() -> None:
     for setting in SETTINGS.values():
         text = setting.kind.text(setting.default_value)

@@ -88,6 +88,10 @@ class Mounted:
         """Mount; the daemon is there when this returns."""
         done = self.hubfs(*self.mount_command(*options))
         assert done.returncode == 0, done.stderr
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Look after the daemon that a command has just started."""
         self._process = os.pidfd_open(self.pid)
 
     def umount(self, *options: str) -> None:

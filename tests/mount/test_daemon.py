@@ -71,6 +71,23 @@ def test_a_mount_says_where_things_are(mount: Mount) -> None:
     assert mounted.hubfs("umount", mounted.root).returncode == 0
 
 
+def test_who_mounts_is_told_once_whose_secrets_others_may_read(
+    mount: Mount, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("hf_test")
+    mounted = mount()
+    for mode, is_exposed in ((0o644, True), (0o600, False)):
+        token.chmod(mode)
+        mounted.terminate()
+        done = mounted.hubfs(*mounted.mount_command("--token-file", str(token)))
+        mounted.adopt()
+        assert done.returncode == 0
+        said = f"hubfs: {token} holds secrets, and others may read it\n  chmod 600 {token}\n"
+        assert done.stderr == said * is_exposed
+    assert f"{token} holds secrets" in mounted.log
+
+
 def test_one_daemon_owns_a_cache(mounted: Mounted, tmp_path: Path) -> None:
     """A cache belongs to one daemon; a second one is told the first one's pid and mountpoint."""
     other = tmp_path / "other"

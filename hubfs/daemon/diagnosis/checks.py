@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hubfs.config import Settings
+from hubfs.config.files import exposed
+from hubfs.config.resolving import sources_of
 from hubfs.daemon.diagnosis import daemons
 from hubfs.daemon.diagnosis.apart import Check
 from hubfs.daemon.diagnosis.daemons import MountFacts
@@ -36,6 +39,7 @@ class Checks:
             Check("fuse", QUICK, self._fuse),
             Check("passthrough", QUICK, self._passthrough),
             Check("limits", QUICK, self._limits),
+            Check("secrets", QUICK, _secrets),
             Check("cache", QUICK, self._cache),
             Check("index", QUICK, self._index),
         ]
@@ -130,6 +134,12 @@ class Checks:
         from hubfs.hub.survey import survey_token  # noqa: PLC0415
 
         yield from judge_token(trio.run(survey_token, self.settings.endpoint))
+
+
+def _secrets() -> Iterator[Verdict]:
+    from hubfs.daemon.diagnosis.exposure import judge_secrets  # noqa: PLC0415
+
+    yield from judge_secrets(exposed(sources_of({}, os.environ).combined()))
 
 
 def _offline() -> Iterator[Verdict]:
