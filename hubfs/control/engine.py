@@ -56,16 +56,17 @@ class Control:
     # --- wishes ------------------------------------------------------------------------
 
     async def register(self, wish: models.RegisterRequest) -> models.Registration:
-        """Make a repo known, and have it synced if that is wished.
+        """Make a repo known, and have it synced if that is wished: then the Hub may refuse it.
 
         Raises:
             UsageError: no repo can be called that.
         """
         repo, revision = repo_named(wish.repo), checked_revision(wish.revision)
         self._parts.check_webhook(wish.webhook)
-        if self._catalog.find_repo(repo) is None:
-            put = self._catalog.put_repo
-            await trio.to_thread.run_sync(put, repo, RepoRecord(repo.name))
+        before = self._catalog.find_repo(repo)
+        if before is None or (before.is_hearsay and not wish.auto_sync):
+            record = RepoRecord(repo.name, is_hearsay=wish.auto_sync)
+            await trio.to_thread.run_sync(self._catalog.put_repo, repo, record)
         job = None
         if wish.auto_sync:
             request = models.SyncRequest(repo=str(repo), revision=revision, webhook=wish.webhook)  # type: ignore[call-arg]  # the other fields have defaults

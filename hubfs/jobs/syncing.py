@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import trio
 
-from hubfs.errors import HubError, JobIncomplete
+from hubfs.errors import AccessDenied, HubError, JobIncomplete, NotOnHub
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.files import Files, refreshed, repo_named
 from hubfs.jobs.run import Run
@@ -36,7 +36,7 @@ class Syncing:
         """Sync what the job names.
 
         Raises:
-            HubError: the repo cannot be had; it is noted as failed.
+            HubError: the repo cannot be had; if it is known, it is noted as failed.
             JobIncomplete: some repos, or some of the small files, cannot.
         """
         if not run.arguments["repo"]:
@@ -54,15 +54,27 @@ class Syncing:
         await self._bring_small_files(run, found)
 
     async def _sync(self, repo: RepoId, revision: str) -> Synced:
-        note = self._catalog.note_refusal
         try:
             found = await refreshed(self._syncer, repo, revision)
         except HubError as error:
-            refusal = RefusalRecord(str(error), error.hint, time.time())
-            await trio.to_thread.run_sync(note, repo, refusal)
+            await trio.to_thread.run_sync(self._note_refusal, repo, error)
             raise
-        await trio.to_thread.run_sync(note, found.repo, None)
+        await trio.to_thread.run_sync(self._note_success, repo, found.repo)
         return found
+
+    def _note_refusal(self, repo: RepoId, error: HubError) -> None:
+        """What is known goes on being served; what nobody but its name was known of is not."""
+        if isinstance(error, NotOnHub | AccessDenied):
+            self._catalog.withdraw_repo(repo)
+        known = self._catalog.find_canonical(repo)
+        if known is not None:
+            refusal = RefusalRecord(str(error), error.hint, time.time())
+            self._catalog.note_refusal(known, refusal)
+
+    def _note_success(self, repo: RepoId, canonical: RepoId) -> None:
+        if repo != canonical:
+            self._catalog.withdraw_repo(repo)  # it is known by its own name from now on
+        self._catalog.note_refusal(canonical, None)
 
     async def _describe(self, run: Run, found: Synced) -> None:
         kinds = await trio.to_thread.run_sync(self._kinds, found)

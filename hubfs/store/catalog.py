@@ -336,6 +336,23 @@ class Catalog:
 
         self._index.write(change)
 
+    def withdraw_repo(self, repo: RepoId) -> bool:
+        """Forget a repo that is known by hearsay alone; return whether it was. Others stay."""
+        known = self._key(repo.kind, repo.name)
+
+        def change(txn: Transaction) -> bool:
+            found = txn.get(known, db=self._table("repos"))
+            if not found or not unpack(RepoRecord, found).is_hearsay:
+                return False
+            for table in ("repos", "refusals"):
+                txn.delete(known, db=self._table(table))
+            return True
+
+        record = self.find_repo(repo)
+        # A commit of it that was listed, as by a scan of a client's cache, is more than hearsay.
+        is_hearsay = record is not None and record.is_hearsay and not self.refs(repo)
+        return is_hearsay and self._index.write(change)
+
     def drop_snapshot(self, repo: RepoId, commit: str) -> bool:
         """Forget the tree of a commit, unless somebody has found it since the start."""
         key = self._ref_key(repo, commit)

@@ -10,12 +10,16 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 @dataclass(frozen=True, slots=True)
 class RepoRecord:
-    """A known repo, under its canonical name. Times in seconds since the epoch."""
+    """A known repo, under its canonical name. Times in seconds since the epoch.
+
+    `is_hearsay`: somebody wants it to be known, and the Hub has yet to say that there is one.
+    """
 
     name: str
     private: bool = False
     gated: bool = False
     synced_at: float = 0.0
+    is_hearsay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

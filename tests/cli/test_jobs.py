@@ -122,6 +122,17 @@ def test_what_cannot_be_says_why(shell: Shell) -> None:
     )
 
 
+def test_a_register_that_the_hub_refuses_makes_nothing_known(shell: Shell, hub: LocalHub) -> None:
+    assert "no such repo" in shell.run("register", "acme/none", code=1)
+    assert shell.json("ls") == []
+    shell.run("register", "acme/model")
+    hub.delete_repo("acme/model")
+    shell.run("register", "acme/model", code=1)
+    assert [(each["repo"], each["status"]) for each in shell.json("ls")] == [
+        ("acme/model", "failed")
+    ]
+
+
 def test_ctrl_c_keeps_the_job_and_the_same_command_goes_on_with_it(
     shell: Shell, hub: LocalHub
 ) -> None:

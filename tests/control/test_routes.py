@@ -146,13 +146,54 @@ def test_a_method_that_is_not_there_names_those_that_are(api: Api) -> None:
     assert api.client.get("/v1/hub/sync").headers["allow"] == "POST"
 
 
-def test_a_repo_that_cannot_be_synced_says_why(api: Api) -> None:
-    known = api.post("/v1/hub/register", {"repo": "acme/absent"})
-    job = api.ended(known["job"]["id"])
+def test_a_known_repo_that_cannot_be_synced_says_why(api: Api) -> None:
+    known = api.post("/v1/hub/register", {"repo": "acme/absent", "auto_sync": False})
+    assert (known["status"], known["job"]) == ("registered", None)
+    job = api.ended(api.post("/v1/hub/sync", {"repo": "acme/absent"})["id"])
     assert job["state"] == "failed"
     repo = api.get("/v1/hub/models/acme/absent")
     assert repo["status"] == "failed"
     assert "acme/absent" in repo["error"]
+
+
+def names(api: Api) -> list[str]:
+    return [each["repo"] for each in api.get("/v1/hub/models", limit=500)["models"]]
+
+
+def test_what_the_hub_refuses_does_not_become_known(api: Api, hub: LocalHub) -> None:
+    hub.create_repo("closed/model", FILES, disabled=True)
+    for repo in ("acme/never", "closed/model"):
+        known = api.post("/v1/hub/register", {"repo": repo})
+        job = api.ended(known["job"]["id"])
+        assert job["state"] == "failed"
+        assert repo in job["error"]
+        assert api.client.get(f"/v1/hub/models/{repo}").status_code == 404
+        assert repo not in names(api)
+    # What was never known is not made known as failed by a sync either.
+    job = api.ended(api.post("/v1/hub/sync", {"repo": "acme/never"})["id"])
+    assert job["state"] == "failed"
+    api.post("/v1/hub/register", {"repo": "acme/never", "auto_sync": False})
+    assert api.get("/v1/hub/models/acme/never")["status"] == "registered"
+
+
+def test_what_was_known_before_stays_known_when_the_hub_refuses_it(api: Api, hub: LocalHub) -> None:
+    hub.create_repo("acme/gone", {"config.json": b"{}"})
+    api.ended(api.post("/v1/hub/register", {"repo": "acme/gone"})["job"]["id"])
+    hub.delete_repo("acme/gone")
+    api.ended(api.post("/v1/hub/register", {"repo": "acme/gone"})["job"]["id"])
+    repo = api.get("/v1/hub/models/acme/gone")
+    assert (repo["status"], repo["files"]) == ("failed", 1)
+    assert "acme/gone" in names(api)
+
+
+def test_a_repo_is_known_by_its_own_name_alone(api: Api, hub: LocalHub) -> None:
+    hub.create_repo("acme/renamed", {"config.json": b"{}"})
+    hub.add_alias("acme/former", "acme/renamed")
+    job = api.ended(api.post("/v1/hub/register", {"repo": "acme/former"})["job"]["id"])
+    assert job["result"]["repo"] == "acme/renamed"
+    assert "acme/renamed" in names(api)
+    assert "acme/former" not in names(api)
+    assert api.get("/v1/hub/models/acme/former")["status"] == "synced"
 
 
 def test_an_ended_job_cannot_be_cancelled(api: Api, hub: LocalHub) -> None:

@@ -12,7 +12,7 @@ from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.model.tree import Listing, TreeBuilder, TreeFile
 from hubfs.store.catalog import Catalog, Node
 from hubfs.store.index import Index
-from hubfs.store.records import RepoRecord
+from hubfs.store.records import RefusalRecord, RepoRecord
 
 OID = "0123456789abcdef0123456789abcdef01234567"
 COMMIT = "c" * 40
@@ -182,6 +182,22 @@ def test_two_endpoints_never_share_a_number(index: Index) -> None:
 def test_registering_a_repo_numbers_its_organisation(catalog: Catalog) -> None:
     catalog.put_repo(ACME, RepoRecord(ACME.name))
     assert catalog.find_number(Node("org", "models", "acme")) is not None
+
+
+def test_hearsay_is_withdrawn_and_what_is_known_is_not(catalog: Catalog) -> None:
+    assert not catalog.withdraw_repo(ACME)
+    catalog.put_repo(ACME, RepoRecord(ACME.name, is_hearsay=True))
+    catalog.note_refusal(ACME, RefusalRecord("no answer"))
+    assert catalog.withdraw_repo(ACME)
+    assert (catalog.find_repo(ACME), catalog.find_refusal(ACME)) == (None, None)
+    assert_lists(catalog, [])
+    catalog.put_repo(ACME, RepoRecord(ACME.name))
+    assert not catalog.withdraw_repo(ACME)
+    assert_lists(catalog, [ACME])
+    catalog.put_repo(ACME, RepoRecord(ACME.name, is_hearsay=True))
+    catalog.put_snapshot(ACME, COMMIT, tree("config.json"), 1.0)
+    catalog.put_ref(ACME, COMMIT, COMMIT, 1.0)
+    assert not catalog.withdraw_repo(ACME)
 
 
 def test_a_node_knows_its_repo() -> None:
