@@ -13,8 +13,8 @@ from typing import Final
 
 import click
 
+from hubfs.cli.ending import exit_code_of
 from hubfs.cli.following import conclude, follow
-from hubfs.cli.main import INTERRUPTED
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.showing import Display, display, files_text, show_json
 from hubfs.config import Settings
@@ -118,9 +118,9 @@ class Exporting:
         try:
             with display() as looking:
                 self._place_all(files, looking)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             click.echo("\nwhat is written stays; the same command goes on", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
+            raise click.exceptions.Exit(exit_code_of(interrupt)) from None
 
     def _brought(self, name: str, revision: str) -> list[Json]:
         """The files that are wanted, of one commit, all of them here."""

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from hubfs.cli.main import INTERRUPTED
+from hubfs.cli.ending import exit_code_of
 from hubfs.cli.reaching import Reached
 from hubfs.cli.showing import display, subject_of
 from hubfs.control.client import Client, Json, has_ended
@@ -17,7 +17,8 @@ from hubfs.model.text import shown
 def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
     """Wait until the jobs have ended, and return them.
 
-    Ctrl-C ends the waiting, with exit code 130, and says what becomes of the jobs.
+    Ctrl-C ends the waiting, with exit code 130, and says what becomes of the jobs. So does a
+    signal that ends a command with an engine of its own.
     """
     try:
         with display() as shown:
@@ -29,9 +30,9 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
                 if len(ended) == len(set(numbers)):
                     break
         return [reached.client.job(number) for number in numbers]
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         _explain(reached, numbers)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(exit_code_of(interrupt)) from None
 
 
 def _changes(client: Client, numbers: Sequence[int]) -> Iterator[Json]:

@@ -6,8 +6,8 @@ import time
 
 import click
 
+from hubfs.cli.ending import exit_code_of
 from hubfs.cli.following import conclude, follow
-from hubfs.cli.main import INTERRUPTED
 from hubfs.cli.reaching import Reached, engine_options, reached
 from hubfs.cli.showing import progress_text, show_json, show_table, subject_of
 from hubfs.config import Settings
@@ -129,8 +129,8 @@ def status(*, watch: bool, as_json: bool, settings: Settings) -> None:
                 if not watch:
                     return
                 time.sleep(2)
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as interrupt:
+            raise click.exceptions.Exit(exit_code_of(interrupt)) from None
 
 
 def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:

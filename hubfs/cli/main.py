@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from hubfs.cli.ending import exit_code_of
 from hubfs.errors import HubfsError, UsageError
-
-INTERRUPTED: Final = 130  # what a shell reports of a program that Ctrl-C ended
 
 # In the order of the help, with the modules they are in: each is loaded when it is called.
 _COMMANDS = {
@@ -62,8 +61,8 @@ class _Group(click.Group):
         except OSError as error:  # the output's own trouble; all others are HubfsErrors by now
             complain(HubfsError(error.strerror or str(error)))
             ctx.exit(1)
-        except KeyboardInterrupt:  # whoever had something to say about it has said it
-            ctx.exit(INTERRUPTED)
+        except KeyboardInterrupt as interrupt:  # who had something to say about it has said it
+            ctx.exit(exit_code_of(interrupt))
 
 
 def with_paragraphs(command: click.Command) -> click.Command:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from hubfs.cli.checking import warn_of_webhook
+from hubfs.cli.ending import deaf_at_the_end, terminable
 from hubfs.cli.options import COMMON, given_sources, options_of
 from hubfs.config import Settings
 from hubfs.control.client import Client
@@ -22,6 +24,7 @@ from hubfs.errors import CacheInUse, UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 DAEMON_STARTS_WITHIN = 5.0
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ def reached(settings: Settings) -> Iterator[Reached]:
                 with contextlib.closing(Client(address)) as client:
                     yield Reached(client, is_daemon=True)
                 return
+        stack = contextlib.ExitStack()
         try:
-            stack = _own_engine(settings)
+            stack.enter_context(_own_engine(settings))
         except CacheInUse:
             # It is about to answer, or about to end.
             if time.monotonic() > deadline:
@@ -75,15 +79,15 @@ def reached(settings: Settings) -> Iterator[Reached]:
             return
 
 
-def _own_engine(settings: Settings) -> contextlib.ExitStack:
+@contextlib.contextmanager
+def _own_engine(settings: Settings) -> Iterator[None]:
     from hubfs.daemon.worker import Worker  # noqa: PLC0415 - only where no daemon runs
 
     # What goes wrong is in the jobs; a log between the bars would only spoil them.
     logging.basicConfig(level=logging.ERROR)
-    stack = contextlib.ExitStack()
-    stack.enter_context(Worker(settings))
-    warn_of_webhook(settings.control)
-    return stack
+    with terminable(*_ENDS), Worker(settings), deaf_at_the_end(*_ENDS):
+        warn_of_webhook(settings.control)
+        yield
 
 
 def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> list[str]:

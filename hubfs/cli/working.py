@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from hubfs.cli.background import Readiness
+from hubfs.cli.ending import deaf_at_the_end, terminable
 from hubfs.cli.reaching import engine_options
 from hubfs.cli.serving import open_log
 from hubfs.config import Settings
@@ -29,7 +30,8 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
     signal.signal(signal.SIGHUP, lambda *_: log.reopen())
     readiness = Readiness(ready_fd)
     try:
-        with Worker(settings) as worker:
+        ends = signal.SIGTERM
+        with terminable(ends), Worker(settings) as worker, deaf_at_the_end(ends):
             readiness.announce()
             worker.end_when_idle(linger)
             worker.join()

@@ -6,6 +6,7 @@ commands speak to it, and other commands find it, in the very same way.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,7 @@ class Worker:
         self._settings = settings
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._is_decided = threading.Event()
+        self._has_ended = threading.Event()
         self._error: BaseException | None = None
         self._stop: trio.CancelScope | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -41,9 +43,14 @@ class Worker:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._is_decided.wait()
+        try:
+            self._is_decided.wait()
+        except BaseException:  # an interrupt: what has begun is still ended in order
+            self._is_decided.wait()
+            self.__exit__(None, None, None)
+            raise
         if self._error is not None:
-            self._thread.join()
+            self.join()
             raise self._error
         return self
 
@@ -53,12 +60,15 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._token is not None and self._thread.is_alive():
-            self._token.run_sync_soon(trio.lowlevel.spawn_system_task, self._finish)
-        self._thread.join()
+        if self._token is not None and not self._has_ended.is_set():
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(trio.lowlevel.spawn_system_task, self._finish)
+        self.join()
 
     def join(self) -> None:
         """Wait until it has nothing to do any more."""
+        # Before Python 3.13, a thread whose `join` is interrupted is taken for ended (bpo-45274).
+        self._has_ended.wait()
         self._thread.join()
 
     def end_when_idle(self, linger: float) -> None:
@@ -94,6 +104,7 @@ class Worker:
             self._error = error
         finally:
             self._is_decided.set()
+            self._has_ended.set()
 
     async def _serve(self, engine: Engine, control: Controlling) -> None:
         async with services(engine, resumes=False) as nursery:

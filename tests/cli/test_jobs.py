@@ -149,6 +149,67 @@ def test_ctrl_c_keeps_the_job_and_the_same_command_goes_on_with_it(
     assert [(job["id"], job["state"]) for job in done] == [(1, "completed")]
 
 
+def left_behind(shell: Shell) -> list[Path]:
+    """What says that somebody owns the cache."""
+    runtime = Path(shell.environment["XDG_RUNTIME_DIR"])
+    sockets = [*runtime.rglob("*.sock"), *shell.cache.glob("*.sock")]
+    return sockets + [path for path in shell.cache.glob("lock") if path.read_text()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_terminated_gives_the_cache_back(
+    shell: Shell, hub: LocalHub, number: signal.Signals
+) -> None:
+    hub.bandwidth = MIB // 4
+    running = shell.begin("prefetch", "acme/model")
+    hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+    assert left_behind(shell)
+    running.send_signal(number)
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 128 + number, errors
+    assert "is kept" in errors
+    assert left_behind(shell) == []
+    hub.bandwidth = None
+    done = shell.json("prefetch", "acme/model")["jobs"]
+    assert [(job["id"], job["state"]) for job in done] == [(1, "completed")]
+
+
+def test_a_command_that_ignores_the_end_of_its_terminal_goes_on(
+    shell: Shell, hub: LocalHub
+) -> None:
+    hub.bandwidth = MIB
+    command = ["nohup", HUBFS, "prefetch", "acme/model"]
+    output = subprocess.PIPE
+    with subprocess.Popen(command, env=shell.environment, stdout=output, stderr=output) as running:
+        hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+        running.send_signal(signal.SIGHUP)
+        hub.bandwidth = None
+        _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, errors
+
+
+def test_what_a_killed_command_leaves_hinders_no_other(shell: Shell, hub: LocalHub) -> None:
+    hub.bandwidth = MIB // 4
+    running = shell.begin("prefetch", "acme/model")
+    hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+    running.kill()
+    running.communicate(timeout=PATIENCE)
+    hub.bandwidth = None
+    assert len(left_behind(shell)) == 3
+    assert not shell.json("status")["is_daemon"]
+    assert left_behind(shell) == []
+    assert shell.json("prefetch", "acme/model")["jobs"][0]["id"] == 1
+
+
+def test_an_engine_in_the_background_that_is_terminated_leaves_nothing(shell: Shell) -> None:
+    with shell.daemon() as daemon:
+        assert left_behind(shell)
+        daemon.terminate()
+        assert daemon.wait(PATIENCE) == 128 + signal.SIGTERM
+        assert left_behind(shell) == []
+
+
 def test_commands_are_clients_of_whoever_owns_the_cache(shell: Shell, hub: LocalHub) -> None:
     with shell.daemon() as daemon:
         assert "is queued" in shell.run("prefetch", "acme/model", "--background")
