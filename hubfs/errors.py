@@ -58,6 +58,10 @@ class HubUnreachable(TransientHubError):
     """No answer: DNS, TLS, connection or stall; or an answer that says try later (5xx)."""
 
 
+class NoConnection(HubUnreachable):
+    """Nothing is at the Hub's address: it is refused, or has no such name. That is soon known."""
+
+
 class RateLimited(TransientHubError):
     """The Hub asks to slow down; `retry_after` is in seconds."""
 
@@ -168,11 +172,17 @@ class WrongJobState(JobError):
 
 
 class JobIncomplete(JobError):
-    """Part of a job's work failed; `may_pass` says whether another attempt may do it."""
+    """Part of a job's work failed; `may_pass` says whether another attempt may do it.
 
-    def __init__(self, message: str, *, may_pass: bool, hint: str = "") -> None:
+    `lacks_connection`: some of it failed for that.
+    """
+
+    def __init__(
+        self, message: str, *, may_pass: bool, lacks_connection: bool = False, hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.may_pass = may_pass
+        self.lacks_connection = lacks_connection
 
 
 # --- the tree --------------------------------------------------------------------------

@@ -41,11 +41,12 @@ def register(repo: str, *, no_sync: bool, wait: bool, as_json: bool, settings: S
     """
     name, revision = split_revision(repo)
     with reached(settings) as engine:
-        wish = {"repo": name, "revision": revision, "auto_sync": not no_sync}
+        # Without a daemon, nobody would sync it after the command has ended.
+        waits = wait or not engine.is_daemon
+        wish = {"repo": name, "revision": revision, "auto_sync": not no_sync, "awaited": waits}
         known = engine.client.post("/v1/hub/register", wish)
         job = known["job"]
-        # Without a daemon, nobody would sync it after the command has ended.
-        jobs = follow(engine, [job["id"]]) if job and (wait or not engine.is_daemon) else []
+        jobs = follow(engine, [job["id"]]) if job and waits else []
         if as_json:
             show_json({**known, "job": jobs[0] if jobs else job})
         elif not jobs:
@@ -82,11 +83,10 @@ def sync(
         raise UsageError("what is to be synced?", hint="either name repos, or give --all")
     wishes: list[Json] = [{"all": True}] if everything else [_named(repo) for repo in repos]
     with reached(settings) as engine:
-        queued = [
-            engine.client.post("/v1/hub/sync", {**wish, "eager_size": eager_size})
-            for wish in wishes
-        ]
-        _finish(engine, queued, wait=wait, as_json=as_json)
+        waits = wait or not engine.is_daemon
+        common = {"eager_size": eager_size, "awaited": waits}
+        queued = [engine.client.post("/v1/hub/sync", {**wish, **common}) for wish in wishes]
+        _finish(engine, queued, waits=waits, as_json=as_json)
 
 
 def _named(repo: str) -> Json:
@@ -94,8 +94,8 @@ def _named(repo: str) -> Json:
     return {"repo": name, "revision": revision}
 
 
-def _finish(engine: Reached, queued: list[Json], *, wait: bool, as_json: bool) -> None:
-    if not wait and engine.is_daemon:
+def _finish(engine: Reached, queued: list[Json], *, waits: bool, as_json: bool) -> None:
+    if not waits:
         if as_json:
             show_json(queued)
         else:
@@ -146,7 +146,7 @@ def ls(repo: str | None, *, as_json: bool, settings: Settings) -> None:
 def _found(engine: Reached, name: str, revision: str) -> Json:
     found = engine.client.find_repo(name, revision)
     if found is None or found["commit"] is None:
-        wish = {"repo": name, "revision": revision, "eager_size": 0}
+        wish = {"repo": name, "revision": revision, "eager_size": 0, "awaited": True}
         jobs = follow(engine, [engine.client.post("/v1/hub/sync", wish)["id"]])
         conclude(jobs)
         found = engine.client.find_repo(jobs[0]["result"]["repo"], revision)

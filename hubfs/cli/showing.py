@@ -98,7 +98,9 @@ def job_text(job: Json) -> str:
 
     What a command does by itself has no number.
     """
-    trouble = f"after: {job['error']}" if job["state"] == "pending" and job.get("error") else ""
+    trouble = ""
+    if job["state"] == "pending" and job.get("error"):
+        trouble = f"after: {job['error']}; trying again, Ctrl-C to stop waiting"
     state = f"{job['state']} {trouble}".strip()
     number = f"job {job['id']}" if job["id"] else ""
     parts = (number, job["kind"], subject_of(job), state, progress_text(job))

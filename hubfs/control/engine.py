@@ -69,7 +69,9 @@ class Control:
             await trio.to_thread.run_sync(self._catalog.put_repo, repo, record)
         job = None
         if wish.auto_sync:
-            request = models.SyncRequest(repo=str(repo), revision=revision, webhook=wish.webhook)  # type: ignore[call-arg]  # the other fields have defaults
+            request = models.SyncRequest(  # type: ignore[call-arg]  # the others have defaults
+                repo=str(repo), revision=revision, awaited=wish.awaited, webhook=wish.webhook
+            )
             job = await self.sync(request)
         known = self._model(repo, self._syncing())
         return models.Registration(repo=str(repo), status=known.status, job=job)
@@ -89,7 +91,8 @@ class Control:
             "revision": checked_revision(wish.revision),
             "eager_size": wish.eager_size,
         }
-        return self.job(await self.jobs.submit(Wanted(JobKind.SYNC, arguments, wish.webhook)))
+        wanted = Wanted(JobKind.SYNC, arguments, wish.webhook, is_awaited=wish.awaited)
+        return self.job(await self.jobs.submit(wanted))
 
     async def download(self, wish: models.DownloadRequest) -> models.Batch:
         """Queue downloads, one job for each repo.

@@ -31,6 +31,10 @@ Revision = Annotated[
 ]
 Pattern = Annotated[str, Field(min_length=1, max_length=1024)]
 Patterns = Annotated[list[Pattern], Field(max_length=MOST_PATTERNS, examples=[["*.safetensors"]])]
+Awaited = Annotated[
+    bool,
+    Field(description="Somebody waits for it: without a connection to the Hub, it fails soon."),
+]
 Webhook = Annotated[
     str,
     Field(max_length=2048, description="An http or https address to tell when the job has ended."),
@@ -49,6 +53,7 @@ class RegisterRequest(Question):
     repo: RepoName
     revision: Revision = ""
     auto_sync: bool = Field(default=True, description="Sync it as well, in the background.")
+    awaited: Awaited = False
     webhook: Webhook = ""
 
 
@@ -61,6 +66,7 @@ class SyncRequest(Question):
     eager_size: int = Field(
         EAGER_SIZE, ge=0, le=1 << 40, description="Metadata files below this size are fetched."
     )
+    awaited: Awaited = False
     webhook: Webhook = ""
 
 

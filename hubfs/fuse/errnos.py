@@ -19,6 +19,7 @@ ERRNOS: Final[dict[type[errors.HubfsError], int]] = {
     errors.BadToken: errno.EACCES,
     errors.TransientHubError: errno.EIO,
     errors.HubUnreachable: errno.EIO,
+    errors.NoConnection: errno.EIO,
     errors.RateLimited: errno.EIO,
     errors.LocationExpired: errno.EIO,
     errors.ProtocolViolation: errno.EIO,

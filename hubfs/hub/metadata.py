@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
@@ -19,6 +21,7 @@ import trio
 from hubfs.errors import (
     HubError,
     HubUnreachable,
+    NoConnection,
     Offline,
     ProtocolViolation,
     RateLimited,
@@ -41,6 +44,7 @@ PROMPT = 10.0  # seconds in which a Hub that is well connects, and answers what 
 USER_AGENT = "hubfs/0.1.0"
 # To have waited for a connection that others use says nothing of the Hub.
 _SILENCES = (httpx.ConnectTimeout, httpx.ReadTimeout, httpx.WriteTimeout, trio.TooSlowError)
+_LOOK = "look at the network, and at the endpoint: hubfs doctor"
 _SENT = {"user-agent": USER_AGENT, "accept-encoding": "gzip"}
 
 _Taken = TypeVar("_Taken")
@@ -140,7 +144,7 @@ class MetadataClient:
         if wait:
             raise RateLimited(f"{subject}: the Hub's rate limit is reached", retry_after=wait)
         if not self._breaker.admits(time.monotonic()):
-            raise HubUnreachable(f"{subject}: {self._breaker.reason}")
+            raise NoConnection(f"{subject}: {self._breaker.reason}", hint=_LOOK)
         try:
             # A server that sends a byte now and then never meets the timeouts of single steps.
             with trio.fail_after(max(question.patience, self._idle_timeout)):
@@ -149,6 +153,8 @@ class MetadataClient:
             reason = f"{urls.host_of(self._endpoint)} cannot be reached: {_reason(error)}"
             is_silence = isinstance(error, _SILENCES)
             self._breaker.note_failure(time.monotonic(), reason, is_silence=is_silence)
+            if isinstance(error, httpx.ConnectError):
+                raise NoConnection(f"{subject}: {reason}", hint=_LOOK) from error
             raise HubUnreachable(f"{subject}: {reason}") from error
         self._breaker.note_success()
         self._note_rate(answer)
@@ -256,6 +262,20 @@ def _reason(error: BaseException) -> str:
         return "it does not answer"
     if isinstance(error, httpx.RemoteProtocolError):
         return str(error).partition(":")[0]  # what follows quotes the answer
-    # A failed handshake is wrapped in several errors without a word.
     cause = error.__cause__ or error.__context__
+    if isinstance(error, httpx.ConnectError) and (reason := _refusal_in(cause)):
+        return reason
+    # A failed handshake is wrapped in several errors without a word.
     return str(error) or (_reason(cause) if cause else type(error).__name__)
+
+
+def _refusal_in(error: BaseException | None) -> str:
+    """What the system said of the name, or of the first address that was tried; or nothing."""
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return error.strerror or ""
+        if isinstance(error, BaseExceptionGroup):
+            first = error.exceptions[0]
+            return os.strerror(first.errno) if isinstance(first, OSError) and first.errno else ""
+        error = error.__cause__ or error.__context__
+    return ""

@@ -45,11 +45,15 @@ _EVERYTHING: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A job to be: what it does, what about, and who is told when it has ended."""
+    """A job to be: what it does, what about, and who is told when it has ended.
+
+    `is_awaited`: somebody looks on meanwhile.
+    """
 
     kind: JobKind
     arguments: Mapping[str, Any]
     webhook: str = ""
+    is_awaited: bool = False
 
 
 class JobQueue:
@@ -111,9 +115,9 @@ class JobQueue:
 
     def _after_restart(self, record: JobRecord) -> tuple[JobRecord, list[LogLine]]:
         if record.state != JobState.RUNNING:
-            return record, []
+            return states.left(record), []
         line = LogLine(time.time(), "warning", "the process that ran it ended; it will go on")
-        return states.interrupted(record), [line]
+        return states.left(record), [line]
 
     async def _nap(self) -> None:
         is_busy = self._running or self._waiting
@@ -164,7 +168,10 @@ class JobQueue:
             new = [replace(each, batch=batch) for wish, each in asked.items() if wish not in known]
             with trio.CancelScope(shield=True):
                 kept = await trio.to_thread.run_sync(self._journal.add_all, new)
-            known = {wish: self._unparked(each) for wish, each in known.items()}
+            known = {
+                wish: self._unparked(each, asked[wish].awaited_since)
+                for wish, each in known.items()
+            }
             for each in kept:
                 self._enqueue(each)
         known |= {wish_of(each): each for each in kept}
@@ -178,6 +185,7 @@ class JobQueue:
             state=JobState.PENDING,
             created_at=time.time(),
             webhook=wanted.webhook,
+            awaited_since=time.time() if wanted.is_awaited else 0.0,
         )
 
     def _find_same(self, wanted: JobRecord) -> JobRecord | None:
@@ -190,10 +198,12 @@ class JobQueue:
             return None if run.is_called_off or run.is_over else run.record()
         return self._waiting.find(number) or self._parked.get(number)
 
-    def _unparked(self, record: JobRecord) -> JobRecord:
-        if self._parked.pop(record.id, None) is not None:
-            self._enqueue(record)
-        return record
+    def _unparked(self, record: JobRecord, awaited_since: float) -> JobRecord:
+        if self._parked.pop(record.id, None) is None:
+            return record
+        again = states.asked_for_again(record, awaited_since)
+        self._enqueue(again)
+        return again
 
     def _enqueue(self, record: JobRecord) -> None:
         self._waiting.add(record)

@@ -16,6 +16,7 @@ from hubfs.errors import (
     FetchStopped,
     HubfsError,
     JobIncomplete,
+    NoConnection,
     TransientHubError,
     WrongJobState,
 )
@@ -25,6 +26,7 @@ MOST_ATTEMPTS: Final = 5
 HISTORY: Final = 1000
 FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 600.0
+LONGEST_AWAITED: Final = 10.0  # for a connection; a person has seen by then that there is none
 
 
 class JobKind(enum.StrEnum):
@@ -103,7 +105,8 @@ def cancelled(record: JobRecord, now: float) -> JobRecord:
 def interrupted(record: JobRecord) -> JobRecord:
     """The job when its process ended under it: to be gone on with, and no attempt of its own."""
     moved = _moved(record, "interrupted")
-    return replace(moved, attempts=max(0, record.attempts - 1), not_before=0.0)
+    attempts = max(0, record.attempts - 1)
+    return replace(moved, attempts=attempts, not_before=0.0, awaited_since=0.0)
 
 
 def retried(record: JobRecord) -> JobRecord:
@@ -113,16 +116,33 @@ def retried(record: JobRecord) -> JobRecord:
         WrongJobState: it has not failed and was not cancelled.
     """
     moved = _moved(record, "tried again")
-    return replace(moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="")
+    return replace(
+        moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="", awaited_since=0.0
+    )
+
+
+def left(record: JobRecord) -> JobRecord:
+    """A job that its process has left, as the next one finds it: nobody waits for it any more."""
+    found = interrupted(record) if record.state == JobState.RUNNING else record
+    return replace(found, awaited_since=0.0)
+
+
+def asked_for_again(record: JobRecord, since: float) -> JobRecord:
+    """A job that was left, when the same is wished for: at once, and awaited `since` then."""
+    return replace(record, not_before=0.0, awaited_since=since)
 
 
 def failed(record: JobRecord, error: HubfsError, now: float) -> JobRecord:
-    """The job after an attempt that failed: pending once more after a pause, or failed."""
+    """The job after an attempt that failed: pending once more after a pause, or failed.
+
+    Where somebody waits for it, a connection that cannot be had is not tried for long.
+    """
     given_up = _moved(record, "failed")
     given_up = replace(given_up, error=str(error), hint=error.hint)
     if may_pass(error) and record.attempts < MOST_ATTEMPTS:
         not_before = now + pause_after(record.attempts)
-        return replace(given_up, state=JobState.PENDING, not_before=not_before)
+        if not (_lacks_connection(error) and _is_too_late(record, not_before)):
+            return replace(given_up, state=JobState.PENDING, not_before=not_before)
     return replace(given_up, ended_at=now)
 
 
@@ -131,6 +151,17 @@ def may_pass(error: HubfsError) -> bool:
     if isinstance(error, JobIncomplete):
         return error.may_pass
     return isinstance(error, TransientHubError | FetchFailed | FetchStopped)
+
+
+def _lacks_connection(error: HubfsError) -> bool:
+    if isinstance(error, JobIncomplete):
+        return error.lacks_connection
+    return isinstance(error, NoConnection)
+
+
+def _is_too_late(record: JobRecord, moment: float) -> bool:
+    since = record.awaited_since
+    return bool(since) and not since <= moment <= since + LONGEST_AWAITED
 
 
 def pause_after(attempts: int) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import trio
 
-from hubfs.errors import AccessDenied, HubError, JobIncomplete, NotOnHub
+from hubfs.errors import AccessDenied, HubError, JobIncomplete, NoConnection, NotOnHub
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.files import Files, refreshed, repo_named
 from hubfs.jobs.run import Run
@@ -115,7 +115,7 @@ class Syncing:
                 await self._bring_small_files(run, await self._sync(repo, ""))
             except HubError as error:
                 refused.append((repo, error))
-                run.tally.note_failure(str(repo), str(error).removeprefix(f"{repo}: "))
+                run.tally.note_failure(str(repo), _reason(repo, error))
                 run.log(f"{repo}: {error}", "error")
             except JobIncomplete as error:
                 run.log(f"{repo}: {error}", "error")
@@ -123,7 +123,9 @@ class Syncing:
         if run.tally.failed:
             passing = any(may_pass(error) for _, error in refused)
             text = f"{len(refused)} of {count} repos could not be synced"
-            raise JobIncomplete(text, may_pass=passing)
+            cut_off = [_reason(*each) for each in refused if isinstance(each[1], NoConnection)]
+            text += f": {cut_off[0]}" if cut_off else ""
+            raise JobIncomplete(text, may_pass=passing, lacks_connection=bool(cut_off))
 
     def _known(self) -> Iterator[RepoId]:
         for kind in RepoKind:
@@ -131,3 +133,7 @@ class Syncing:
             while names := self._catalog.names(kind, PAGE, after):
                 yield from (RepoId(kind, name) for name in names)
                 after = names[-1]
+
+
+def _reason(repo: RepoId, error: HubError) -> str:
+    return str(error).removeprefix(f"{repo}: ")

@@ -123,6 +123,7 @@ class ScrubRecord:
 class JobRecord:
     """A job, as it is kept. Sizes in bytes, times in seconds since the epoch, 0 for never.
 
+    `awaited_since` is when somebody began to wait for it, if anybody does.
     `failures` names the first files that failed, each with its reason;
     `failed` counts them all.
     """
@@ -148,6 +149,7 @@ class JobRecord:
     hint: str = ""
     result: dict[str, Any] = field(default_factory=dict)
     webhook: str = ""
+    awaited_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hubfs.jobs.states import MOST_ATTEMPTS
 from tests.localhub import LocalHub
 from tests.mount.mounted import HUBFS, environment_in
 from tests.mount.waiting import PATIENCE, wait_until
@@ -110,6 +111,43 @@ def test_the_flow_without_a_daemon(shell: Shell, hub: LocalHub) -> None:
     status = shell.json("status")
     assert not status["is_daemon"]
     assert status["cache"]["blobs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("with_daemon", "commands"),
+    [
+        (False, [["ls", "acme/other"], ["sync", "--all"]]),
+        (True, [["sync", "acme/model", "--wait"], ["register", "acme/later", "--wait"]]),
+    ],
+)
+def test_who_waits_for_a_hub_that_is_down_is_told_at_once_and_not_kept_long(
+    shell: Shell, hub: LocalHub, *, with_daemon: bool, commands: list[list[str]]
+) -> None:
+    shell.run("register", "acme/model")
+    hub.down()
+    with shell.daemon() if with_daemon else nullcontext():
+        for command in commands:
+            said = shell.run(*command, code=1)
+            assert "cannot be reached: Connection refused; trying again, Ctrl-C to stop" in said
+            (job,) = shell.json("jobs", "--limit", "1")
+            assert (job["kind"], job["state"]) == ("sync", "failed")
+            assert 1 < job["attempts"] < MOST_ATTEMPTS
+    # That nobody answers is no refusal: what was to be known is.
+    assert {each["status"] for each in shell.json("ls")} == {"failed"}
+    assert len(shell.json("ls")) == (2 if with_daemon else 1)
+
+
+def test_what_nobody_waits_for_is_tried_for_long(shell: Shell, hub: LocalHub) -> None:
+    hub.down()
+    with shell.daemon():
+        shell.run("sync", "acme/model")
+        shell.run("prefetch", "acme/model", "--background")
+        pending = [(each["kind"], each["state"]) for each in shell.json("jobs")]
+        assert {kind for kind, _ in pending} == {"sync", "download"}
+        wait_until(lambda: all(each["attempts"] > 1 for each in shell.json("jobs")))
+        hub.up()
+        for number in (1, 2):
+            shell.run("jobs", str(number), "--follow")
 
 
 def test_what_cannot_be_says_why(shell: Shell) -> None:

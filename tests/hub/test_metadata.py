@@ -15,6 +15,7 @@ from hubfs.errors import (
     BadToken,
     HubError,
     HubUnreachable,
+    NoConnection,
     Offline,
     ProtocolViolation,
     RateLimited,
@@ -322,6 +323,30 @@ async def test_a_dead_hub_is_asked_ever_more_rarely() -> None:
             with pytest.raises(HubUnreachable, match="it cannot be reached: reset"):
                 await client.get(f"{server.url}/x", "it", 10)
         assert server.connections == 0
+
+
+UNKNOWN = "http://" + ".".join(["a" * 60] * 5)  # longer than a name can be: nobody is asked
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("http://127.0.0.1:9", "Connection refused"), (UNKNOWN, "not known")]
+)
+async def test_an_address_where_nothing_is_is_told_from_a_hub_in_trouble(
+    url: str, reason: str
+) -> None:
+    breaker = Breaker()
+    async with client_of(url, breaker=breaker) as client:
+        with pytest.raises(NoConnection, match=f"it: .* cannot be reached: .*{reason}") as failed:
+            await client.get(f"{url}/x", "it", 0)
+        assert "hubfs doctor" in failed.value.hint
+        for number in range(BREAKER_THRESHOLD):
+            breaker.note_failure(trio.current_time() + 1e9 + number, breaker.reason)
+        with pytest.raises(NoConnection, match=reason):  # though it is not tried any more
+            await client.get(f"{url}/x", "it", 0)
+    for answer in (reply(503), b""):
+        with pytest.raises(HubUnreachable) as troubled:
+            await asked(answer)
+        assert not isinstance(troubled.value, NoConnection)
 
 
 @pytest.mark.parametrize(

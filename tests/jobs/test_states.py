@@ -16,6 +16,7 @@ from hubfs.errors import (
     HubfsError,
     HubUnreachable,
     JobIncomplete,
+    NoConnection,
     StoreFull,
     WrongJobState,
 )
@@ -81,6 +82,51 @@ def test_a_failure_that_may_pass_is_tried_again_later_and_later_and_then_no_more
 @pytest.mark.parametrize("error", LASTING)
 def test_a_failure_that_lasts_is_the_end(error: HubfsError) -> None:
     assert states.failed(states.started(JOB, 0.0), error, 0.0).state == JobState.FAILED
+
+
+def attempts_at(job: JobRecord, error: HubfsError, began: float) -> tuple[int, float]:
+    """How often a job is tried that begins then and always fails so, and when it ends."""
+    now = began
+    while not states.has_ended(job):
+        now = max(now, job.not_before)
+        job = states.failed(states.started(job, now), error, now)
+    return job.attempts, now
+
+
+CUT_OFF: list[HubfsError] = [
+    NoConnection("refused"),
+    JobIncomplete("some", may_pass=True, lacks_connection=True),
+]
+
+
+@given(st.floats(1.0, 1e9), st.sampled_from(CUT_OFF))
+def test_who_waits_is_soon_told_that_there_is_no_connection(
+    began: float, error: HubfsError
+) -> None:
+    attempts, ended_at = attempts_at(replace(JOB, awaited_since=began), error, began)
+    assert 1 < attempts < MOST_ATTEMPTS
+    assert ended_at <= began + states.LONGEST_AWAITED
+
+
+@given(st.floats(1.0, 1e9), st.sampled_from(CUT_OFF + PASSING))
+def test_where_nobody_waits_or_something_answers_patience_is_what_it_was(
+    began: float, error: HubfsError
+) -> None:
+    awaited_since = 0.0 if error in CUT_OFF else began
+    job = replace(JOB, awaited_since=awaited_since)
+    assert attempts_at(job, error, began)[0] == MOST_ATTEMPTS
+
+
+def test_nobody_waits_for_what_a_process_has_left_until_it_is_asked_for_again() -> None:
+    awaited = replace(JOB, awaited_since=1.0, not_before=99.0)
+    running = states.started(awaited, 1.0)
+    for left in (states.left(awaited), states.left(running), states.interrupted(running)):
+        assert left.state == JobState.PENDING
+        assert left.awaited_since == 0.0
+    given_up = states.failed(replace(running, attempts=MOST_ATTEMPTS), PASSING[0], 4.0)
+    assert states.retried(given_up).awaited_since == 0.0
+    again = states.asked_for_again(states.left(awaited), 7.0)
+    assert (again.awaited_since, again.not_before) == (7.0, 0.0)
 
 
 @given(st.integers(1, 10_000))
