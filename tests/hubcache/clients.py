@@ -79,7 +79,7 @@ class Client:
             cwd=self._environment["HOME"],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=2 * PATIENCE,  # of which importing libraries may take half
             check=False,
         )
         assert done.returncode == 0, done.stderr
