@@ -72,6 +72,7 @@ class Fetcher:
         self._replaced: set[str] = set()
         self._doubts, self.distrusted = trio.open_memory_channel[frozenset[int]](math.inf)
         self._served: deque[tuple[OpenContent, ByteRange]] = deque()
+        self._will_look_ahead = False
         self._nursery: trio.Nursery | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._is_stopped = False
@@ -384,14 +385,17 @@ class Fetcher:
         if opened.is_complete or self._token is None:
             return
         self._served.append((opened, span))
-        with contextlib.suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self._look_ahead, idempotent=True)
+        if not self._will_look_ahead:  # to wake the loop costs more than all the rest of a read
+            self._will_look_ahead = True
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._look_ahead)
 
     def _look_ahead(self) -> None:
         self._take_served()
         self._scheduler.schedule()
 
     def _take_served(self) -> None:
+        self._will_look_ahead = False  # before: what comes meanwhile must not be left
         while self._served:
             opened, span = self._served.popleft()
             if opened.transfer is not None and opened.users:

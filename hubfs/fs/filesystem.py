@@ -38,6 +38,7 @@ from hubfs.sync.syncer import Key
 
 SHARDS_AHEAD = 2
 FIRST_BYTE = ByteRange(0, 1)
+_IN_REPOS = frozenset({"view", "snapshot"})
 
 
 @dataclass(slots=True)
@@ -87,23 +88,41 @@ class Filesystem:
             NotADirectory: `parent` is none.
             HubError: the name is not known, and the Hub cannot tell.
         """
-        annex = self._owner(parent)
-        number, ordinal = place_of(parent)
-        if not annex and number and (node := self._node(number)).role == "view":
-            return self._trees.lookup(self._trees.tree(number, node), ordinal, name)
+        found = self.find_in_repo(parent, name)
+        if found is not None:
+            return found
         try:
             text = name.decode()
         except UnicodeDecodeError:
             return absent(FOREVER)  # the Hub speaks JSON: no name there is spelt so
+        annex = self._owner(parent)
         if annex is not None:
             return await annex.lookup(parent, text)
         if parent == ROOT and text in self._annexes:
             return self._annexes[text].attributes(self._annexes[text].root)
+        number = place_of(parent).number
         if not number:
             return await self._namespace.lookup_fixed(parent, text)
+        node = self._node(number)
         if node.role == "org":
             return await self._namespace.lookup_in_org(node, text)
         raise NotADirectory(f"inode {parent} is no directory")
+
+    def find_in_repo(self, parent: int, name: bytes) -> Attributes | None:
+        """What `name` is in `parent`, if that is a directory of a repo; no request is made for it.
+
+        Thread-safe.
+
+        Raises:
+            StaleHandle: the index does not know it any more.
+        """
+        place = place_of(parent)
+        if self._owner(parent) or not place.number:
+            return None
+        node = self._node(place.number)
+        if node.role != "view":
+            return None
+        return self._trees.lookup(self._trees.tree(place.number, node), place.ordinal, name)
 
     def attributes(self, inode: int) -> Attributes:
         """The attributes of a known inode.
@@ -111,19 +130,34 @@ class Filesystem:
         Raises:
             StaleHandle: it is not known.
         """
+        found = self.attributes_in_repo(inode)
+        if found is not None:
+            return found
         annex = self._owner(inode)
         if annex is not None:
             return annex.attributes(inode)
-        place = place_of(inode)
-        if not place.number:
+        number = place_of(inode).number
+        if not number:
             if not 1 <= inode <= SPACES:
                 raise StaleHandle(f"inode {inode} is unknown")
             return self._namespace.fixed_attributes(inode)
-        node = self._node(place.number)
+        node = self._node(number)
         if node.role == "org":
-            return self._namespace.org_attributes(place.number)
-        if node.role == "alias":
-            return self._namespace.link_attributes(place.number, node)
+            return self._namespace.org_attributes(number)
+        return self._namespace.link_attributes(number, node)
+
+    def attributes_in_repo(self, inode: int) -> Attributes | None:
+        """The attributes of `inode`, if it is a file or directory of a repo. Thread-safe.
+
+        Raises:
+            StaleHandle: the index does not know it any more.
+        """
+        place = place_of(inode)
+        if self._owner(inode) or not place.number:
+            return None
+        node = self._node(place.number)
+        if node.role not in _IN_REPOS:
+            return None
         return self._trees.attributes(self._trees.tree(place.number, node), place)
 
     def read_link(self, inode: int) -> bytes:
@@ -182,7 +216,7 @@ class Filesystem:
             return OpenDirectory(annex.lines(inode), is_frozen=False)
         place = place_of(inode)
         node = self._node(place.number) if place.number else None
-        if node is not None and node.role in {"view", "snapshot"}:
+        if node is not None and node.role in _IN_REPOS:
             lines = self._tree_lines(self._trees.tree(place.number, node), place)
             return OpenDirectory(lines, is_frozen=True)
         if node is None:
@@ -282,18 +316,22 @@ class Filesystem:
     def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
         """Where the bytes asked for are, if they can be read at once; else `locate` them.
 
-        Counts as a read of them. Thread-safe.
+        Tell it by `note_read` when they have been. Thread-safe.
         """
         opened = self._files.get(handle)
         if not isinstance(opened, OpenContent):
             return None
         span = ByteRange(offset, offset + size).clipped(opened.content.size)
         descriptor = opened.at_hand(span) if span.size else None
-        if descriptor is None:
-            return None
-        self._fetcher.note_served(opened, span)
-        COUNTERS.reads.note(span.size, waited=False)
-        return Extent(descriptor, span.start, span.size)
+        return None if descriptor is None else Extent(descriptor, span.start, span.size)
+
+    def note_read(self, handle: int, extent: Extent) -> None:
+        """Bytes that were `at_hand` have been read: what follows them is fetched. Thread-safe."""
+        COUNTERS.reads.note(extent.size, waited=False)
+        opened = self._files.get(handle)
+        if isinstance(opened, OpenContent):
+            span = ByteRange(extent.offset, extent.offset + extent.size)
+            self._fetcher.note_served(opened, span)
 
     def may_keep_pages(self, handle: int) -> bool:
         """Whether what the kernel holds of an open file is sure to be right."""
@@ -334,7 +372,7 @@ class Filesystem:
         if self._owner(inode) or not number:
             return {}
         node = self._node(number)
-        if node.role not in {"view", "snapshot"}:
+        if node.role not in _IN_REPOS:
             return {}
         tree = self._trees.tree(number, node)
         found = self._trees.find_entry(tree, ordinal)

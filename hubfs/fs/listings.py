@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right, insort
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ LARGEST_WEIGHT = 64 << 20
 
 
 class Listings:
-    """A cache over the catalog, bounded by `largest` bytes."""
+    """A cache over the catalog, bounded by `largest` bytes. Thread-safe."""
 
     def __init__(self, catalog: Catalog, largest: int = LARGEST_WEIGHT) -> None:
         self._catalog = catalog
@@ -22,6 +23,7 @@ class Listings:
         self._weight = 0
         self._recent: OrderedDict[tuple[int, int], Listing] = OrderedDict()
         self._firsts: dict[int, list[int]] = defaultdict(list)
+        self._lock = threading.Lock()
 
     def containing(self, number: int, ordinal: int) -> Listing:
         """The listing of snapshot `number` that begins at `ordinal` or in which it stands.
@@ -29,14 +31,15 @@ class Listings:
         Raises:
             StaleHandle: there is none.
         """
-        firsts = self._firsts.get(number, ())
-        at = bisect_right(firsts, ordinal) - 1
-        if at >= 0:
-            key = (number, firsts[at])
-            listing = self._recent[key]
-            if ordinal < listing.first + max(1, len(listing)):
-                self._recent.move_to_end(key)
-                return listing
+        with self._lock:
+            firsts = self._firsts.get(number, ())
+            at = bisect_right(firsts, ordinal) - 1
+            if at >= 0:
+                key = (number, firsts[at])
+                listing = self._recent[key]
+                if ordinal < listing.first + max(1, len(listing)):
+                    self._recent.move_to_end(key)
+                    return listing
         return self._load(number, ordinal)
 
     def entry(self, number: int, ordinal: int) -> tuple[Listing, Entry]:
@@ -81,11 +84,12 @@ class Listings:
         if listing is None:
             raise StaleHandle(f"tree {number} is not in the index")
         key = (number, listing.first)
-        if key not in self._recent:
-            self._recent[key] = listing
-            insort(self._firsts[number], listing.first)
-            self._weight += listing.weight
-            self._shrink()
+        with self._lock:
+            if key not in self._recent:
+                self._recent[key] = listing
+                insort(self._firsts[number], listing.first)
+                self._weight += listing.weight
+                self._shrink()
         return listing
 
     def _shrink(self) -> None:

@@ -31,7 +31,7 @@ class Tree:
 
 
 class Trees:
-    """All trees of the mount, loaded when touched."""
+    """All trees of the mount, loaded when touched. Thread-safe."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -57,8 +57,9 @@ class Trees:
         Raises:
             StaleHandle: it gave it to none.
         """
-        if number in self._recent:
-            return self._recent[number]
+        found = self._recent.get(number)
+        if found is not None:
+            return found
         node = self._catalog.find_node(number)
         if node is None:
             raise StaleHandle(f"inode number {number} is unknown")

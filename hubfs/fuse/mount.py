@@ -20,6 +20,7 @@ from hubfs.fuse.modes import Mode, Standing, mode_of
 from hubfs.fuse.mountpoints import TYPE, unmount
 from hubfs.fuse.operations import Operations
 from hubfs.fuse.relay import Relay
+from hubfs.fuse.stats import permissions_of
 from hubfs.sync.syncer import Key
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Mount:
         self._passthrough = settings.passthrough
         self._cache_dir = settings.cache_dir
         self._refusal = ""
-        self._ownership = settings.ownership
+        self._permissions = permissions_of(settings.ownership)
         self._initialized = trio.Event()
         self.relay: Relay | None = None
 
@@ -93,7 +94,7 @@ class Mount:
         opened = device.mount(
             self.mountpoint, self._source, type_name=TYPE, allow_other=self._allow_other
         )
-        self.relay = Relay(opened, self._filesystem, passthrough=True)
+        self.relay = Relay(opened, self._filesystem, self._permissions, passthrough=True)
         try:
             self._init_library(f"/dev/fd/{self.relay.endpoint}", {"default_permissions"})
             yield
@@ -104,7 +105,8 @@ class Mount:
 
     def _init_library(self, mountpoint: str, options: set[str]) -> None:
         parcels = self.relay.parcels if self.relay else None
-        operations = Operations(self._filesystem, self._initialized.set, parcels, self._ownership)
+        on_init, permissions = self._initialized.set, self._permissions
+        operations = Operations(self._filesystem, on_init, permissions, parcels)
         pyfuse3.init(operations, mountpoint, options)
 
     def _options(self) -> set[str]:

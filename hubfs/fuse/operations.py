@@ -11,20 +11,19 @@ import errno
 import functools
 import logging
 import os
-import stat
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
 import trio
 
-from hubfs.config import Ownership
 from hubfs.counters import COUNTERS
 from hubfs.errors import ContentMismatch, FetchFailed, HubError, HubfsError, StoreError
 from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
 from hubfs.fuse.parcels import Parcels
+from hubfs.fuse.stats import IO_SIZE, Permissions, blocks_of, nanoseconds_of
 from hubfs.store.reading import LARGEST_READ, drop_behind, read_blocking, read_nowait
 
 log = logging.getLogger(__name__)
@@ -32,13 +31,6 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BLOCK_SIZE = 512  # what st_blocks counts, whatever the file system
-_MODES = {
-    NodeType.DIRECTORY: stat.S_IFDIR | 0o555,
-    NodeType.FILE: stat.S_IFREG | 0o444,
-    NodeType.SYMLINK: stat.S_IFLNK | 0o777,
-}
-_OF_WHO_MOUNTS = Ownership()
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _WORTH_A_LINE = (HubError, FetchFailed, ContentMismatch, StoreError)
 
@@ -84,8 +76,8 @@ class Operations(pyfuse3.Operations):
         self,
         filesystem: Filesystem,
         on_init: Callable[[], None],
+        permissions: Permissions,
         parcels: Parcels | None = None,
-        ownership: Ownership = _OF_WHO_MOUNTS,
     ) -> None:
         """Serve `filesystem`; with a relay, READs are answered by where in `parcels` bytes are."""
         super().__init__()
@@ -94,8 +86,7 @@ class Operations(pyfuse3.Operations):
         self._buffer = memoryview(bytearray(LARGEST_READ))
         # As many threads as a disk can use at once; readers queue here, not in the event loop.
         self._disk = trio.CapacityLimiter(16)
-        self._owner = _owner_of(ownership)
-        self._modes = _modes_of(ownership.umask)
+        self._permissions = permissions
         self._on_init = on_init
 
     def init(self) -> None:
@@ -240,28 +231,15 @@ class Operations(pyfuse3.Operations):
         entry.generation = 0
         entry.entry_timeout = attributes.entry_ttl
         entry.attr_timeout = attributes.attribute_ttl
-        entry.st_mode = self._modes[attributes.type]
+        entry.st_uid, entry.st_gid, modes = self._permissions
+        entry.st_mode = modes[attributes.type]
         entry.st_nlink = 1
-        entry.st_uid, entry.st_gid = self._owner
-        entry.st_blksize = 4096
-        mtime = int(attributes.mtime * 1e9)
+        entry.st_blksize = IO_SIZE
+        mtime = nanoseconds_of(attributes.mtime)
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = mtime
 
     def _fill_own(self, entry: pyfuse3.EntryAttributes, attributes: Attributes) -> None:
         size = attributes[2]
         entry.st_ino = attributes[0]
         entry.st_size = size
-        # All of its size, cached or not: programs take a file of no blocks for one of zeros.
-        entry.st_blocks = -(-size // BLOCK_SIZE)
-
-
-def _owner_of(ownership: Ownership) -> tuple[int, int]:
-    uid = os.getuid() if ownership.uid is None else ownership.uid
-    return uid, os.getgid() if ownership.gid is None else ownership.gid
-
-
-def _modes_of(umask: int) -> dict[NodeType, int]:
-    """The modes of everything; those of symlinks mean nothing and stay."""
-    return {
-        kind: mode if kind is NodeType.SYMLINK else mode & ~umask for kind, mode in _MODES.items()
-    }
+        entry.st_blocks = blocks_of(size)

@@ -2,7 +2,8 @@
 
 libfuse serves one end of a socket pair; two threads carry messages between the
 other end and the FUSE device. On the way up, requests that need not wait for
-the event loop are answered here: above all, READs of bytes that are at hand.
+the event loop are answered here: READs of bytes that are at hand, and what is
+asked about names and inodes within repos.
 On the way down, INIT's and OPEN's answers gain passthrough, and the bytes of
 other READs join (see `parcels`).
 
@@ -24,14 +25,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hubfs.counters import COUNTERS
-from hubfs.errors import StoreError
-from hubfs.fuse import wire
+from hubfs.errors import HubfsError, StoreError
+from hubfs.fs.attributes import Attributes
+from hubfs.fuse import brief, wire
 from hubfs.fuse.backing import Backings, KernelRegistrar
 from hubfs.fuse.interrupts import should_leave
 from hubfs.fuse.parcels import Parcels
+from hubfs.fuse.promptness import be_prompt
+from hubfs.fuse.stats import Permissions
 from hubfs.fuse.wire import IN_HEADER, OUT_HEADER, Opcode
 from hubfs.store.reading import LARGEST_READ, Extent, drop_behind, read_blocking, read_nowait
 
@@ -40,9 +44,11 @@ log = logging.getLogger(__name__)
 LARGEST_REQUEST: Final = (1 << 20) + 8192  # the kernel insists on room for the largest write
 LARGEST_ANSWER: Final = 1 << 18  # of a directory's lines; the bytes of READs do not pass here
 READ_THREADS: Final = 2
+ALONE: Final = 8  # READs of one handle in a row, after which nobody else seems to read
 DISK_THREADS: Final = 16
 SOCKET_BUFFER: Final = 4 << 20
 INTERRUPT_PERIOD: Final = 0.2
+LONGEST_FAREWELL: Final = 1.0  # seconds for each thread
 _KEY: Final = struct.Struct("<Q")
 _TRACKED: Final = frozenset({Opcode.LOOKUP, Opcode.OPEN, Opcode.OPENDIR, Opcode.READ})
 _SO_SNDBUFFORCE: Final = 32
@@ -62,8 +68,17 @@ class Tree(Protocol):
     def source_of(self, handle: int) -> str:
         """Where an open file is from, for people."""
 
+    def find_in_repo(self, parent: int, name: bytes) -> Attributes | None:
+        """What `name` is in `parent`, or that it is not, if that is a directory of a repo."""
+
+    def attributes_in_repo(self, inode: int) -> Attributes | None:
+        """The attributes of `inode`, if it is in a repo."""
+
     def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
-        """Where the bytes asked for are, if they can be read at once."""
+        """Where the bytes asked for are, if they can be read at once. Takes no time."""
+
+    def note_read(self, handle: int, extent: Extent) -> None:
+        """Bytes that were at hand have been read."""
 
     def is_frozen_directory(self, handle: int) -> bool:
         """Whether an open directory can never change."""
@@ -78,13 +93,31 @@ class _Pending:
     pid: int
 
 
+class _Found(NamedTuple):
+    """Bytes to answer a READ with. The handle, if nobody else has noted that it is read."""
+
+    unique: int
+    extent: Extent
+    handle: int = 0
+
+
 class Relay:
     """Carries messages for one mount. `endpoint` is the descriptor for libfuse."""
 
-    def __init__(self, device: int, tree: Tree, *, passthrough: bool, stack_depth: int = 1) -> None:
+    def __init__(
+        self,
+        device: int,
+        tree: Tree,
+        permissions: Permissions,
+        *,
+        passthrough: bool,
+        stack_depth: int = 1,
+    ) -> None:
         """Serve the FUSE `device`, which is mounted; own it from now on."""
         self._device = device
+        self._inbox = brief.Inbox(device, LARGEST_REQUEST)
         self._tree = tree
+        self._permissions = permissions
         self._wants_passthrough = passthrough
         self._stack_depth = stack_depth
         self.has_passthrough = False
@@ -99,9 +132,11 @@ class Relay:
         self._own = itertools.count(2, 2)
         self._answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
         self._last_read = 0  # handle
-        self._reading = threading.Lock()  # while the thread that receives requests reads a file
+        self._in_a_row = 0
+        self._answering = threading.Lock()  # while the thread that receives requests uses the tree
         self._is_closed = False
-        self._found: queue.SimpleQueue[tuple[int, Extent] | None] = queue.SimpleQueue()
+        self._has_one_left = False
+        self._found: queue.SimpleQueue[_Found | None] = queue.SimpleQueue()
         self._notes: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._interrupted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._threads = [
@@ -127,44 +162,62 @@ class Relay:
     def close(self) -> None:
         """Stop carrying; the kernel fails what is still unanswered.
 
-        Nothing is read any more: descriptors may be closed from now on.
+        The tree is not used any more: descriptors and the index may be closed from now on.
         """
-        with self._reading:
+        with self._answering:
             if self._is_closed:
                 return
             self._is_closed = True
         self._notes.put(None)
         self._interrupted.put(None)
-        self._inner.close()
+        with contextlib.suppress(OSError):  # libfuse was here first
+            self._inner.shutdown(socket.SHUT_RDWR)
         for _ in self._readers:
             self._found.put(None)
         for reader in self._readers:
             if reader.is_alive():
                 reader.join()
-        self._disk.shutdown(cancel_futures=True)
-        with contextlib.suppress(OSError):
+        self._disk.shutdown(wait=False, cancel_futures=True)
+        # Its number is not free for another file while a thread may still read or write there. One
+        # that waits for a request keeps the device itself, until the kernel has no more.
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nothing, self._device, inheritable=False)
+        os.close(nothing)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Whoever comes last of `close` and the thread that receives frees the device's number."""
+        with self._answering:
+            is_last, self._has_one_left = self._has_one_left, True
+        others = [each for each in self._threads if each is not threading.current_thread()]
+        if is_last and _have_ended(others):
+            self._disk.shutdown()
+            self._inner.close()
             os.close(self._device)
 
     # --- up: from the kernel -----------------------------------------------------------
 
     def _carry_up(self) -> None:
-        buffer = memoryview(bytearray(LARGEST_REQUEST))
+        be_prompt()
         while True:
             try:
-                message = buffer[: os.readv(self._device, [buffer])]
+                message = self._inbox.receive()
             except OSError as error:
-                if error.errno in {errno.ENOENT, errno.EINTR, errno.EAGAIN}:
+                if error.errno in {errno.ENOENT, errno.EINTR}:
                     continue  # the request was taken back before we got it
                 break
             if not message or not self._guarded(self._take_request, message):
                 break
         self._on_unmounted()
+        self._leave()
 
     def _take_request(self, message: memoryview) -> None:
         request = wire.request_of(message)
         handler = self._SHORT.get(request.opcode)
-        if handler is not None and handler(self, request, message[IN_HEADER.size :]):
-            return
+        if handler is not None:
+            with self._answering:
+                if self._is_closed or handler(self, request, message[IN_HEADER.size :]):
+                    return
         if request.opcode in _TRACKED:
             pending = _Pending(request.opcode, request.node, request.pid)
             self._pending[request.unique] = pending
@@ -172,7 +225,7 @@ class Relay:
             offered = wire.offers_passthrough(message)
             self.has_passthrough = self._wants_passthrough and offered
             self._init_unique = request.unique
-        self._inner.send(message)
+        self._inbox.pass_on(self._inner)
 
     def _forget(self, _: wire.Request, __: memoryview) -> bool:
         return True  # inode numbers say all there is: nothing is kept for them
@@ -191,28 +244,45 @@ class Relay:
         A name that is looked up must not wait behind the megabytes of all of them.
         """
         handle, offset, size = wire.READ_IN.unpack_from(body)
-        is_same, self._last_read = handle == self._last_read, handle
+        self._in_a_row = self._in_a_row + 1 if handle == self._last_read else 0
+        self._last_read = handle
         found = self._tree.at_hand(handle, offset, size)
         if found is None:
             return False
-        if not is_same:
-            self._found.put((request.unique, found))
+        if self._in_a_row < ALONE:
+            self._found.put(_Found(request.unique, found, handle))
             return True
-        with self._reading:
-            if not self._is_closed:
-                self._bring(request.unique, found, self._answer)
+        self._bring(request.unique, found, self._answer)
+        self._tree.note_read(handle, found)
+        return True
+
+    def _look_up(self, request: wire.Request, body: memoryview) -> bool:
+        find = self._tree.find_in_repo
+        found = _known(lambda: find(request.node, wire.name_of(body)))
+        if found is None:
+            return False
+        self._tell(wire.entry_answer(request.unique, found, self._permissions))
+        return True
+
+    def _tell_attributes(self, request: wire.Request, _: memoryview) -> bool:
+        found = _known(lambda: self._tree.attributes_in_repo(request.node))
+        if found is None:
+            return False
+        self._tell(wire.attributes_answer(request.unique, found, self._permissions))
         return True
 
     def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:
         if bytes(body[8:13]) == b"user.":
             return False
-        self._write(wire.error_answer(request.unique, errno.ENODATA))
+        self._tell(wire.error_answer(request.unique, errno.ENODATA))
         return True
 
     _SHORT: Final[dict[int, Callable[[Relay, wire.Request, memoryview], bool]]] = {
         Opcode.FORGET: _forget,
         Opcode.BATCH_FORGET: _forget,
+        Opcode.GETATTR: _tell_attributes,
         Opcode.INTERRUPT: _note_interrupt,
+        Opcode.LOOKUP: _look_up,
         Opcode.READ: _read_at_once,
         Opcode.RELEASE: _note_release,
         Opcode.GETXATTR: _refuse_foreign_xattr,
@@ -265,19 +335,20 @@ class Relay:
         if isinstance(found, bytes):
             self._write(wire.data_header(unique, len(found)), found)
             return
-        self._found.put((unique, found))
+        self._found.put(_Found(unique, found))
 
     # --- the bytes of READs ------------------------------------------------------------
 
     def _bring_found(self) -> None:
         answer = memoryview(bytearray(OUT_HEADER.size + LARGEST_READ))
         while (each := self._found.get()) is not None:
-            unique, found = each
             try:
-                self._bring(unique, found, answer)
+                self._bring(each.unique, each.extent, answer)
+                if each.handle:
+                    self._tree.note_read(each.handle, each.extent)
             except Exception:
                 log.exception("a bug in the relay")
-                self._write(wire.error_answer(unique, errno.EIO))
+                self._write(wire.error_answer(each.unique, errno.EIO))
 
     def _bring(self, unique: int, found: Extent, answer: memoryview) -> None:
         """Answer a READ: from memory in one buffer that stays hot, else from another thread."""
@@ -377,10 +448,16 @@ class Relay:
         try:
             os.writev(self._device, parts)
         except OSError as error:
-            if error.errno not in {errno.ENOENT, *_ENDED}:
-                log.warning("the kernel refused an answer: %s", error.strerror)
+            _note_refusal(error)
             return False
         return True
+
+    def _tell(self, answer: bytes) -> None:
+        """Answer the kernel in some bytes."""
+        try:
+            brief.write(self._device, answer)
+        except OSError as error:
+            _note_refusal(error)
 
     def _guarded(self, step: Callable[[memoryview], None], message: memoryview) -> bool:
         """Carry one message; False at the end of the connection. A bug must not stop the rest."""
@@ -403,6 +480,26 @@ class Relay:
         self._write(wire.error_answer(unique, errno.EIO))
 
     _init_unique = 0
+
+
+def _note_refusal(error: OSError) -> None:
+    if error.errno not in {errno.ENOENT, *_ENDED}:
+        log.warning("the kernel refused an answer: %s", error.strerror)
+
+
+def _have_ended(threads: list[threading.Thread]) -> bool:
+    """Whether all have, or do within a moment: one may wait in the kernel for a busy directory."""
+    for each in threads:
+        if each.is_alive():
+            each.join(LONGEST_FAREWELL)
+    return not any(each.is_alive() for each in threads)
+
+
+def _known(look: Callable[[], Attributes | None]) -> Attributes | None:
+    """What `look` finds; where it fails the event loop shall say why."""
+    with contextlib.suppress(HubfsError):
+        return look()
+    return None
 
 
 def _is_in_memory(found: Extent, buffer: memoryview) -> bool:

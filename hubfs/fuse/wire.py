@@ -10,6 +10,9 @@ import enum
 import struct
 from typing import Final, NamedTuple
 
+from hubfs.fs.attributes import Attributes
+from hubfs.fuse.stats import IO_SIZE, Permissions, blocks_of, nanoseconds_of
+
 IN_HEADER: Final = struct.Struct("<IIQQIII4x")  # length, opcode, unique, node, uid, gid, pid
 OUT_HEADER: Final = struct.Struct("<IiQ")  # length, error, unique
 READ_IN: Final = struct.Struct("<QQI")  # handle, offset, size; more follows
@@ -18,6 +21,12 @@ HANDLE: Final = struct.Struct("<Q")  # how the bodies of RELEASE and of OPEN's a
 INTERRUPT_IN: Final = struct.Struct("<Q")  # the unique of the interrupted request
 _OPEN_OUT: Final = struct.Struct("<QIi")  # handle, flags, backing id
 _U32: Final = struct.Struct("<I")
+# Of an answer to LOOKUP, after its header: node, generation, seconds for which the name and the
+# attributes hold, their nanoseconds; of one to GETATTR: seconds, nanoseconds.
+_ENTRY_OUT: Final = struct.Struct("<QQQQII")
+_ATTR_OUT: Final = struct.Struct("<QI4x")
+# inode, size, blocks, three times, their nanoseconds, mode, links, uid, gid, device, block size.
+_ATTR: Final = struct.Struct("<QQQQQQIIIIIIIII4x")
 
 _INIT_IN_FLAGS, _INIT_IN_FLAGS2 = 12, 16
 _INIT_OUT_FLAGS, _INIT_OUT_FLAGS2, _INIT_OUT_DEPTH = 12, 32, 36
@@ -43,6 +52,7 @@ class Opcode(enum.IntEnum):
 
     LOOKUP = 1
     FORGET = 2
+    GETATTR = 3
     OPEN = 14
     READ = 15
     RELEASE = 18
@@ -76,6 +86,52 @@ def error_answer(unique: int, error: int) -> bytes:
 def data_header(unique: int, size: int) -> bytes:
     """What goes before the `size` bytes of an answer."""
     return OUT_HEADER.pack(OUT_HEADER.size + size, 0, unique)
+
+
+def name_of(body: memoryview) -> bytes:
+    """The name that a LOOKUP is for."""
+    return bytes(body).partition(b"\0")[0]
+
+
+def entry_answer(unique: int, found: Attributes, permissions: Permissions) -> bytes:
+    """The answer to a LOOKUP; one of inode 0 lets the kernel remember the miss."""
+    of_name, of_inode = _times(found.entry_ttl), _times(found.attribute_ttl)
+    seconds, rest = zip(of_name, of_inode, strict=True)
+    entry = _ENTRY_OUT.pack(found.inode, 0, *seconds, *rest)
+    return _answer(unique, entry + _attributes(found, permissions))
+
+
+def attributes_answer(unique: int, found: Attributes, permissions: Permissions) -> bytes:
+    """The answer to a GETATTR."""
+    head = _ATTR_OUT.pack(*_times(found.attribute_ttl))
+    return _answer(unique, head + _attributes(found, permissions))
+
+
+def _attributes(found: Attributes, permissions: Permissions) -> bytes:
+    uid, gid, modes = permissions
+    seconds, rest = _times(found.mtime)
+    return _ATTR.pack(
+        found.inode,
+        found.size,
+        blocks_of(found.size),
+        *(seconds, seconds, seconds),
+        *(rest, rest, rest),
+        modes[found.type],
+        1,
+        uid,
+        gid,
+        0,
+        IO_SIZE,
+    )
+
+
+def _times(seconds: float) -> tuple[int, int]:
+    """Whole seconds, and the nanoseconds beyond."""
+    return divmod(nanoseconds_of(seconds), 1_000_000_000)
+
+
+def _answer(unique: int, body: bytes) -> bytes:
+    return OUT_HEADER.pack(OUT_HEADER.size + len(body), 0, unique) + body
 
 
 def release_request(number: int, node: int, handle: int) -> bytes:

@@ -88,7 +88,9 @@ async def test_what_is_read_at_hand_counts_as_read(tree: Filesystem) -> None:
     with trio.fail_after(PATIENCE):
         for block in range(0, len(LARGE) // 3, BLOCK):
             await tree.locate(handle, block + BLOCK - 1, 1)
-            assert tree.at_hand(handle, block, BLOCK) is not None
+            found = tree.at_hand(handle, block, BLOCK)
+            assert found is not None
+            tree.note_read(handle, found)
         await until(lambda: tree.extended_attribute(file, STATE) == HERE)
     tree.close_file(handle)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +101,29 @@ def test_what_is_not_there_is_stale() -> None:
     for number, ordinal in ((SNAPSHOT, 2), (SNAPSHOT, 99), (SNAPSHOT + 1, 1)):
         with pytest.raises(StaleHandle):
             listings.entry(number, ordinal)
+
+
+@pytest.fixture
+def eager_switches() -> Iterator[None]:
+    """Let threads interrupt each other as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_switches")
+def test_threads_that_find_and_drop_listings_at_once_find_what_is_there() -> None:
+    shelf = Shelf([f"{number:03}" for number in range(400)], most=4)
+    listings = Listings(shelf, largest=2000)
+    root = listings.containing(SNAPSHOT, 1)
+
+    def find(seed: int) -> None:
+        some = random.Random(seed)
+        for number in some.choices(range(400), k=1500):
+            found = listings.find(SNAPSHOT, root, b"%03d" % number)
+            assert found is not None
+            assert found[1].name == b"%03d" % number
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(find, range(4)))

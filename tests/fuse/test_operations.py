@@ -13,9 +13,11 @@ from typing import Any
 import pyfuse3
 import pytest
 
+from hubfs.config import Ownership
 from hubfs.errors import AccessDenied, FetchStopped, HubUnreachable, NoSuchAttribute
 from hubfs.fs.attributes import FOREVER, Attributes, NodeType, absent
 from hubfs.fuse.operations import Operations, guarded
+from hubfs.fuse.stats import permissions_of
 
 CHANGES = {
     "create", "link", "mkdir", "mknod", "removexattr", "rename", "rmdir", "setattr", "setxattr",
@@ -27,7 +29,8 @@ LEFT_ALONE = {"fsync", "fsyncdir", "poll", "stacktrace"}
 
 def operations(**answers: Any) -> Operations:
     """Handlers over a tree that gives these answers."""
-    return Operations(SimpleNamespace(**answers), on_init=lambda: None)  # type: ignore[arg-type]
+    tree: Any = SimpleNamespace(**answers)
+    return Operations(tree, lambda: None, permissions_of(Ownership()))
 
 
 async def code_of(error: Exception) -> int:
