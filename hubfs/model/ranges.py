@@ -32,11 +32,12 @@ class ByteRange(NamedTuple):
 class RangeSet:
     """A set of bytes kept as disjoint, sorted, never adjacent ranges."""
 
-    __slots__ = ("_starts", "_stops")
+    __slots__ = ("_starts", "_stops", "_total")
 
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
         self._starts: list[int] = []
         self._stops: list[int] = []
+        self._total = 0  # kept, not counted: each request asks for it, and ranges may be thousands
         for start, stop in ranges:
             self.add(start, stop)
 
@@ -59,12 +60,12 @@ class RangeSet:
     @property
     def total(self) -> int:
         """How many bytes are in the set."""
-        return sum(self._stops) - sum(self._starts)
+        return self._total
 
     def copy(self) -> RangeSet:
         """A set of the same bytes that changes on its own."""
         twin = RangeSet()
-        twin._starts, twin._stops = self._starts[:], self._stops[:]
+        twin._starts, twin._stops, twin._total = self._starts[:], self._stops[:], self._total
         return twin
 
     def add(self, start: int, stop: int) -> None:
@@ -76,8 +77,7 @@ class RangeSet:
         if first < last:
             start = min(start, self._starts[first])
             stop = max(stop, self._stops[last - 1])
-        self._starts[first:last] = [start]
-        self._stops[first:last] = [stop]
+        self._replace(first, last, [start], [stop])
 
     def remove(self, start: int, stop: int) -> None:
         """Take `[start, stop)` out, splitting what it cuts."""
@@ -90,7 +90,13 @@ class RangeSet:
         head, tail = self._starts[first], self._stops[last - 1]
         starts = [head] * (head < start) + [stop] * (tail > stop)
         stops = [start] * (head < start) + [tail] * (tail > stop)
+        self._replace(first, last, starts, stops)
+
+    def _replace(self, first: int, last: int, starts: list[int], stops: list[int]) -> None:
+        """Put other ranges in place of those numbered from `first` up to `last`."""
+        before = sum(self._stops[first:last]) - sum(self._starts[first:last])
         self._starts[first:last], self._stops[first:last] = starts, stops
+        self._total += sum(stops) - sum(starts) - before
 
     def covers(self, start: int, stop: int) -> bool:
         """Whether every byte of `[start, stop)` is in the set."""

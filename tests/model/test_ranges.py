@@ -60,6 +60,7 @@ class RangeSetBesideASetOfIntegers(RuleBasedStateMachine):
         twin = self.ranges.copy()
         twin.add(0, SIZE + 1)
         assert twin != self.ranges
+        assert (twin.total, self.ranges.total) == (SIZE + 1, len(self.model))
         assert RangeSet(self.ranges) == self.ranges
 
     @invariant()
