@@ -91,11 +91,6 @@ class Backings:
         self._passed: set[int] = set()
         self.refusal = ""
 
-    @property
-    def count(self) -> int:
-        """How many inodes are passed through now."""
-        return sum(1 for node in self._nodes.values() if node.passed)
-
     def open(self, node: int, handle: int, descriptor: int | None) -> Way:
         """Count an open of inode `node`, unless it is refused, and say how it goes.
 
