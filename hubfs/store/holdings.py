@@ -19,20 +19,25 @@ class Holdings:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._version = -1
-        self._counted: dict[int, int] = {}
+        # One thing, so that no thread meets counts of before a write under the version after it.
+        self._counted: tuple[int, dict[int, int]] = (-1, {})
 
     def held(self, snapshot: SnapshotRecord, listings: Iterable[Listing]) -> int:
         """How many bytes of the files in `listings`, all those of `snapshot`, are here."""
-        version = self._index.version()
-        if version != self._version:
-            self._version, self._counted = version, {}
-        counted = self._counted
+        counted = self._counted_at(self._index.version())
         found = counted.get(snapshot.number)
         if found is None:
             begun = self._begun()
             found = counted[snapshot.number] = sum(self._count(each, begun) for each in listings)
         return found
+
+    def _counted_at(self, version: int) -> dict[int, int]:
+        """What has been counted since the index had that version."""
+        at, counted = self._counted
+        if at != version:
+            counted = {}
+            self._counted = (version, counted)
+        return counted
 
     def _count(self, listing: Listing, begun: Mapping[bytes, int]) -> int:
         blobs, oids = self._index.table("blobs"), self._index.table("oids")
