@@ -6,7 +6,6 @@ a reader that goes away never takes a download with it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
@@ -74,7 +73,6 @@ class Fetcher:
         self._served: deque[tuple[OpenContent, ByteRange]] = deque()
         self._will_look_ahead = False
         self._nursery: trio.Nursery | None = None
-        self._token: trio.lowlevel.TrioToken | None = None
         self._is_stopped = False
         self.waiting = 0  # readers, for bytes to come
         self.pressure = 0
@@ -85,7 +83,6 @@ class Fetcher:
         """Serve until `stop`."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._token = trio.lowlevel.current_trio_token()
             self._scheduler.start(nursery)
             self._settler.start(nursery)
             task_status.started()
@@ -382,13 +379,12 @@ class Fetcher:
 
     def note_served(self, opened: OpenContent, span: ByteRange) -> None:
         """Somebody read `span` from what is here: fetch what comes next. Thread-safe."""
-        if opened.is_complete or self._token is None:
+        if opened.is_complete:
             return
         self._served.append((opened, span))
         if not self._will_look_ahead:  # to wake the loop costs more than all the rest of a read
             self._will_look_ahead = True
-            with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._look_ahead)
+            self._scheduler.call_soon(self._look_ahead)
 
     def _look_ahead(self) -> None:
         self._take_served()

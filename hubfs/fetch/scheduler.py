@@ -166,11 +166,21 @@ class Scheduler:
     def _report(self, transfer: Transfer, partial: Partial, start: int, stop: int) -> None:
         """Tell the event loop what a pull has written. Called in its thread."""
         transfer.note_arrival(partial, start, stop)
-        assert self._token is not None  # noqa: S101 - pulls run after `start`
+        if not self.call_soon(transfer.take_arrivals):
+            raise FetchStopped("hubfs is shutting down")
+
+    def call_soon(self, call: Callable[[], object]) -> bool:
+        """Have the event loop make `call`, once for all who ask until then. Thread-safe.
+
+        Returns whether there is an event loop, which there is from `start` until its end.
+        """
+        if self._token is None:
+            return False
         try:
-            self._token.run_sync_soon(transfer.take_arrivals, idempotent=True)
+            self._token.run_sync_soon(call, idempotent=True)
         except trio.RunFinishedError:
-            raise FetchStopped("hubfs is shutting down") from None
+            return False
+        return True
 
     # --- what an end means -------------------------------------------------------------
 
