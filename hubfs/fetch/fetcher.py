@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -147,7 +148,8 @@ class Fetcher:
         descriptor = self._store.blobs.open(content)
         if descriptor is None:
             return None
-        return OpenBlob(descriptor, self._store.blobs.find_stamp(content))
+        written_ns = os.fstat(descriptor).st_mtime_ns
+        return OpenBlob(descriptor, written_ns, self._store.blobs.find_stamp(content))
 
     def note_opened(self, opened: OpenContent, inode: int, following: tuple[Place, ...]) -> None:
         """A program opened it as `inode`; loaders that do will read `following` next."""

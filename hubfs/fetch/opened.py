@@ -18,15 +18,33 @@ Place: TypeAlias = tuple[Content, Source]
 
 
 class OpenBlob(NamedTuple):
-    """A descriptor of a complete blob; `stamp` says how its file must be, if it is shared."""
+    """A descriptor of a complete blob, whose file was last written at `written_ns`.
+
+    `stamp` says how the file must be, if it is shared.
+    """
 
     descriptor: int
+    written_ns: int
     stamp: Stamp | None = None
 
     @property
     def is_as_it_was(self) -> bool:
         """Whether a shared file still is as it was when it was last found right."""
         return Stamp.of(os.fstat(self.descriptor)) == self.stamp
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the file was never shared, or nobody has written to it while it was."""
+        return self._is_unwritten(os.fstat(self.descriptor))
+
+    @property
+    def is_ours_alone(self) -> bool:
+        """Whether it is, and nobody else has a name for it now."""
+        found = os.fstat(self.descriptor)
+        return found.st_nlink <= 1 and self._is_unwritten(found)
+
+    def _is_unwritten(self, found: os.stat_result) -> bool:
+        return self.stamp is None and found.st_mtime_ns == self.written_ns
 
 
 class OpenContent:
@@ -75,12 +93,12 @@ class OpenContent:
         return blob if blob is not None and blob.stamp is not None else None
 
     def doubt_if_linked(self) -> None:
-        """If its own file has got another name meanwhile, others may change it: look at it anew.
+        """If its own file has got another name, or was written by one, look at it anew.
 
         The next `ensure` does, and finds out how the file is now.
         """
-        descriptor = self.own_descriptor
-        if descriptor is not None and _has_other_names(descriptor):
+        whole = self._whole
+        if whole is not None and whole.stamp is None and not whole.is_ours_alone:
             self.distrust()
 
     def doubt(self, blob: OpenBlob) -> None:
@@ -92,23 +110,24 @@ class OpenContent:
     @property
     def is_complete(self) -> bool:
         """Whether every read can be answered from the file, verified."""
-        return self.complete_descriptor is not None or not self.content.size
+        return self._whole is not None or not self.content.size
 
     @property
-    def complete_descriptor(self) -> int | None:
-        """The file that holds all of it, verified; None if none does. Thread-safe."""
+    def _whole(self) -> OpenBlob | None:
+        """The file that holds all of it, verified. Thread-safe."""
         blob, transfer = self._blob, self.transfer
         if blob is None and transfer is not None and transfer.is_admitted:
-            return transfer.partial.descriptor
-        return blob.descriptor if blob is not None else None
+            return OpenBlob(transfer.partial.descriptor, transfer.written_ns)
+        return blob
 
     @property
     def own_descriptor(self) -> int | None:
-        """The same, unless others may write to it. Thread-safe."""
-        blob, transfer = self._blob, self.transfer
-        if blob is not None:
-            return blob.descriptor if blob.stamp is None else None
-        return transfer.partial.descriptor if transfer and transfer.is_admitted else None
+        """Of the file that holds all of it, if it is the store's own. Thread-safe.
+
+        Others may have got a name for it meanwhile, and have not written to it.
+        """
+        whole = self._whole
+        return whole.descriptor if whole is not None and whole.is_ours else None
 
     def at_hand(self, span: ByteRange) -> int | None:
         """A descriptor to read `span` from at once. Thread-safe.
@@ -119,8 +138,8 @@ class OpenContent:
         blob, transfer = self._blob, self.transfer
         if blob is None and transfer is not None and not transfer.is_admitted:
             return transfer.descriptor_with(span)
-        descriptor = self.own_descriptor
-        return None if descriptor is None or _has_other_names(descriptor) else descriptor
+        whole = self._whole
+        return whole.descriptor if whole is not None and whole.is_ours_alone else None
 
     @property
     def descriptor(self) -> int:
@@ -154,8 +173,3 @@ class OpenContent:
         partials = [self.transfer.partial] if self.transfer else []
         for partial in partials + self.retired:
             partial.close()
-
-
-def _has_other_names(descriptor: int) -> bool:
-    """Whether others may write to the file by a name that is not the store's."""
-    return os.fstat(descriptor).st_nlink > 1

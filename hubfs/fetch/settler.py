@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from functools import partial as bind
 
@@ -98,8 +99,10 @@ class Settler:
             self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
         )
         async with transfer.disk:
+            # Before it has a name by which it can be linked, and written to.
+            written_ns = os.fstat(partial.descriptor).st_mtime_ns
             await self._in_thread(transfer, admit)
-            transfer.note_admitted()
+            transfer.note_admitted(written_ns)
         log.info("%s is here and verified, %d bytes", transfer.sources[0], transfer.content.size)
 
     async def _start_over(self, transfer: Transfer, error: ContentMismatch) -> None:

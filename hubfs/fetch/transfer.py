@@ -46,6 +46,7 @@ class Transfer:
         self.hash = RollingHash(content)
         self.pulls: set[Pull] = set()
         self.is_admitted = False
+        self.written_ns = 0
         self.is_hashing = False
         self.is_claiming = False
         self.disk = trio.Lock()  # claims, admission and starting over go one at a time
@@ -247,7 +248,8 @@ class Transfer:
         """Whether a thread uses its file."""
         return bool(self.pulls) or self.is_hashing or self.is_claiming
 
-    def note_admitted(self) -> None:
-        """It is a blob now."""
+    def note_admitted(self, written_ns: int) -> None:
+        """It is a blob now, whose file was last written then."""
+        self.written_ns = written_ns
         self.is_admitted = True
         self._wake()

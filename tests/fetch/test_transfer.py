@@ -127,7 +127,7 @@ async def test_a_small_content_is_not_served_before_it_is_verified(store: Store)
     assert transfer.plan.is_complete
     assert not transfer.has(FIRST)
     assert transfer.descriptor_with(FIRST) is None
-    transfer.note_admitted()
+    transfer.note_admitted(0)
     assert transfer.has(FIRST)
     assert transfer.descriptor_with(FIRST) == partial.descriptor
     partial.close()

@@ -23,6 +23,7 @@ from hubfs.fs.attributes import NEVER_INODE, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fs.inodes import ROOT
 from hubfs.model.content import MIB
+from hubfs.store.links import wait_until_still
 from hubfs.store.reading import read_blocking
 from tests.fetch.rig import PATIENCE, until
 from tests.jobs.rig import engine
@@ -109,6 +110,30 @@ async def test_an_open_file_that_gets_another_name_is_never_read_unseen(
     exported.chmod(0o644)
     with exported.open("r+b") as file:
         file.write(b"wrong")
+    where = await tree.locate(handle, 0, 10)
+    assert not isinstance(where, bytes)
+    assert read_blocking(*where) == DATA[:10]
+    tree.close_file(handle)
+
+
+@pytest.mark.parametrize("is_opened_anew", [False, True])
+async def test_an_open_file_that_was_written_by_a_name_that_is_gone_is_never_read_unseen(
+    tree: Filesystem, tmp_path: Path, is_opened_anew: bool
+) -> None:
+    handle = await tree.open_file(await inode(tree, "acme/model/model.bin"))
+    await tree.locate(handle, 0, 10)
+    if is_opened_anew:
+        tree.close_file(handle)
+        handle = await tree.open_file(await inode(tree, "acme/model/model.bin"))
+    exported = tmp_path / "exported"
+    os.link(tmp_path / "cache/blobs/sha256" / SHA256[:2] / SHA256, exported)
+    exported.chmod(0o644)
+    wait_until_still(exported.stat())
+    with exported.open("r+b") as file:
+        file.write(b"wrong")
+    exported.unlink()
+    assert tree.at_hand(handle, 0, 10) is None
+    assert tree.backing_descriptor(handle) is None
     where = await tree.locate(handle, 0, 10)
     assert not isinstance(where, bytes)
     assert read_blocking(*where) == DATA[:10]
