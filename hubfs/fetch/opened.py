@@ -71,7 +71,16 @@ class OpenContent:
             self.transfer.add_source(source)
 
     def adopt(self, blob: OpenBlob) -> None:
-        """Own a blob that was found after all."""
+        """Own a blob that was found after all.
+
+        One descriptor of a file is enough, however often the file was doubted and found right.
+        """
+        for known in self._retired_blobs:
+            if os.path.sameopenfile(known.descriptor, blob.descriptor):
+                os.close(blob.descriptor)
+                blob = blob._replace(descriptor=known.descriptor)
+                self._retired_blobs.remove(known)
+                break
         self._blob = blob
 
     def distrust(self) -> None:

@@ -28,6 +28,7 @@ from hubfs.store.reading import read_blocking
 from tests.fetch.rig import PATIENCE, until
 from tests.jobs.rig import engine
 from tests.localhub import LocalHub
+from tests.mount.looking import open_files
 
 DATA = bytes(range(256)) * 50
 LARGE = os.urandom(24 << 20)
@@ -138,6 +139,29 @@ async def test_an_open_file_that_was_written_by_a_name_that_is_gone_is_never_rea
     assert not isinstance(where, bytes)
     assert read_blocking(*where) == DATA[:10]
     tree.close_file(handle)
+
+
+async def test_an_open_file_that_is_touched_again_and_again_takes_no_more_descriptors(
+    tree: Filesystem, tmp_path: Path
+) -> None:
+    handle = await tree.open_file(await inode(tree, "acme/model/model.bin"))
+    await tree.locate(handle, 0, 10)
+    blob = tmp_path / "cache/blobs/sha256" / SHA256[:2] / SHA256
+    counts = []
+    for number in range(4):
+        exported = tmp_path / str(number)
+        os.link(blob, exported)
+        assert await tree.locate(handle, 0, 10) == DATA[:10]
+        exported.touch()
+        assert await tree.locate(handle, 0, 10) == DATA[:10]
+        exported.unlink()
+        where = await tree.locate(handle, 0, 10)
+        assert not isinstance(where, bytes)
+        assert read_blocking(*where) == DATA[:10]
+        counts.append(sum(str(blob) in path for path in open_files(os.getpid())))
+    assert counts[1:] == counts[:1] * 3
+    tree.close_file(handle)
+    assert not any(str(blob) in path for path in open_files(os.getpid()))
 
 
 async def test_a_directory_is_read_through_a_handle(tree: Filesystem) -> None:
