@@ -263,8 +263,7 @@ class Evictor:
     ) -> policy.Choice:
         """Choose, and mark what was chosen, in one breath."""
         choice = policy.choose(items, wanted, keeper(), MOST_AT_ONCE)
-        self._store.leaving.mark([item.name for item in choice.going])
-        return choice
+        return choice.without(self._store.leaving.mark([item.name for item in choice.going]))
 
     def _keeper(self) -> Keeps:
         used = names_in_use(self._store, self._fetcher)

@@ -7,7 +7,7 @@ when they are asked for, not when they arrive: room is made ahead of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +50,12 @@ class Choice:
     def freed(self) -> int:
         """The bytes on disk that go."""
         return sum(item.occupied for item in self.going)
+
+    def without(self, names: Collection[bytes]) -> Choice:
+        """The same, but that the items with these names are kept."""
+        going = tuple(item for item in self.going if item.name not in names)
+        staying = tuple(item for item in self.going if item.name in names)
+        return Choice(going, self.kept + staying)
 
 
 def limits_of(settings: CacheSettings, disk: int) -> Limits:

@@ -133,10 +133,11 @@ class Blobs:
         with writing(path):
             os.fchmod(descriptor, 0o444)
             os.fsync(descriptor)
-        self.put_in_place(path, sha256)
-        self.sync_names([sha256])
-        self.links.drop_all([sha256])
-        self.record(sha256, content)
+        with self._leaving.arriving(blob_name(sha256)):
+            self.put_in_place(path, sha256)
+            self.sync_names([sha256])
+            self.links.drop_all([sha256])
+            self.record(sha256, content)
 
     def put_in_place(self, path: Path, sha256: str) -> None:
         """Give the file at `path` the name of a blob, once no other is leaving under it.
@@ -145,8 +146,7 @@ class Blobs:
             StoreFull: the disk has no room for it.
         """
         target = self.path(sha256)
-        self._leaving.wait_until_gone(blob_name(sha256))
-        with writing(target):
+        with self._leaving.arriving(blob_name(sha256)), writing(target):
             if not target.parent.is_dir():
                 make_private_directory(target.parent)
                 sync_directory(self._root)

@@ -53,6 +53,15 @@ def test_deleting_the_excess_leaves_room_for_a_while(limits: Limits, figures: Fi
         assert free > limits.floor or is_fine(Limits(None, limits.floor), figures)
 
 
+@given(st.sets(st.binary(min_size=1, max_size=2)), st.sets(st.binary(min_size=1, max_size=2)))
+def test_what_cannot_go_after_all_is_kept(chosen: set[bytes], staying: set[bytes]) -> None:
+    items = tuple(Item(name, 0.0, 1, 1) for name in sorted(chosen))
+    choice = Choice(items).without(staying)
+    assert {item.name for item in choice.going} == chosen - staying
+    assert {item.name for item in choice.kept} == chosen & staying
+    assert choice.freed == len(chosen - staying)
+
+
 @given(limits, figures)
 def test_room_is_what_may_come_before_something_must_go(limits: Limits, figures: Figures) -> None:
     room = room_of(limits, figures)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hubfs.store.ledger import blob_name, partial_name
 from hubfs.store.store import Store
+from tests.mount.waiting import PATIENCE, wait_until
 from tests.store.contents import admit, fetch, git_content, lfs_content, read, sha256_of
 from tests.store.disks import fill_up
 
@@ -50,6 +51,33 @@ def test_what_comes_back_waits_until_its_like_is_gone(store: Store) -> None:
         coming.result()
     partial.close()
     assert read(store, git_content(DATA)) == read(store, lfs_content(DATA)) == DATA
+
+
+def test_what_is_coming_back_is_not_taken_for_what_was_there_before(store: Store) -> None:
+    path = admit(store, lfs_content(DATA), DATA)
+    (item,) = store.ledger.oldest()
+    partial = fetch(store, git_content(DATA), DATA)  # nobody knows yet that it is the same
+    old = path.stat().st_ino
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            busy = threading.Event()
+            pool.submit(store.index.write, lambda _: busy.wait(PATIENCE))
+            coming = pool.submit(
+                store.blobs.admit,
+                partial.descriptor,
+                partial.path,
+                sha256_of(DATA),
+                partial.content,
+            )
+            wait_until(lambda: path.stat().st_ino != old)  # and the index cannot know it yet
+            staying = store.leaving.mark([item.name])
+        finally:
+            busy.set()
+        coming.result()
+    partial.close()
+    store.eviction.carry_out([each for each in [item] if each.name not in staying])
+    assert read(store, git_content(DATA)) == read(store, lfs_content(DATA)) == DATA
+    assert not store.leaving.mark([item.name])
 
 
 def test_a_partial_that_is_begun_anew_waits_until_the_old_one_is_gone(store: Store) -> None:
