@@ -21,6 +21,8 @@ import threading
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from hubfs.store.links import unlinked
+
 log = logging.getLogger(__name__)
 
 _OPEN: Final = 0x4010E501  # FUSE_DEV_IOC_BACKING_OPEN
@@ -33,7 +35,7 @@ class Registrar(Protocol):
     """Gives the kernel a file to read from, and takes it back."""
 
     def register(self, descriptor: int) -> int:
-        """The kernel's id for the open file `descriptor`.
+        """The kernel's id for the open file `descriptor`, which it keeps open itself.
 
         Raises:
             OSError: the kernel refuses.
@@ -119,8 +121,10 @@ class Backings:
         return ""
 
     def _register(self, descriptor: int) -> int:
+        """The kernel's id for it; 0 if the kernel refuses, or others may change the file."""
         try:
-            return self._registrar.register(descriptor)
+            with unlinked(descriptor) as kept:
+                return self._registrar.register(kept) if kept is not None else 0
         except OSError as error:
             if not self.refusal:
                 self.refusal = _why(error)

@@ -20,7 +20,7 @@ from typing import Final
 
 from hubfs.errors import CannotExport, StoreDamaged
 from hubfs.store.cloning import clone, copy
-from hubfs.store.links import Stamp
+from hubfs.store.links import Stamp, linking
 from hubfs.store.rehash import digests_of
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -170,8 +170,7 @@ class Folder:
 
     def _fill(self, directory: int, name: str, blob: int, size: int, note: Note) -> Way:
         if self.way is Way.LINK:
-            source = f"/proc/self/fd/{blob}"
-            os.link(source, name, src_dir_fd=blob, dst_dir_fd=directory, follow_symlinks=True)
+            _link(blob, directory, name)
             return Way.LINK
         target = os.open(name, _NEW, 0o666, dir_fd=directory)
         try:
@@ -182,6 +181,17 @@ class Folder:
         finally:
             os.close(target)
         return Way.REFLINK if is_cloned else Way.COPY
+
+
+def _link(blob: int, directory: int, name: str) -> None:
+    with linking(blob) as is_allowed:
+        if not is_allowed:
+            text = "the kernel reads it by itself for a program, and would not notice a change"
+            raise CannotExport(
+                text, hint="end that program, or leave out --link: it is copied then"
+            )
+        source = f"/proc/self/fd/{blob}"
+        os.link(source, name, src_dir_fd=blob, dst_dir_fd=directory, follow_symlinks=True)
 
 
 def _parts(path: str) -> list[str]:

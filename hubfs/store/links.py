@@ -5,14 +5,19 @@ long as its file is, to the nanosecond, as it was when its hash was last found
 right; the change time is part of that, which no program can set back. A
 file with other names of which nothing is recorded is in doubt from the start,
 so neither a crash nor a lost index makes one pass for a blob of our own.
+
+What the kernel reads by itself nobody can look at. So no link is made of a blob
+while that goes on (`unlinked` and `linking` exclude each other by a lock on the
+file, which the kernel keeps as long as it has the file, even if the daemon dies).
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,3 +105,44 @@ def stilled(descriptor: int) -> os.stat_result:
     found = os.fstat(descriptor)
     wait_until_still(found)
     return found
+
+
+@contextlib.contextmanager
+def unlinked(descriptor: int) -> Iterator[int | None]:
+    """Another descriptor of an open blob, of which no link is made while anything holds that open.
+
+    It is closed at the end: whom it was given to, as the kernel, must keep its file. None of a
+    blob that has another name, or is being given one.
+
+    Raises:
+        OSError: the file cannot be opened again, or locked.
+    """
+    kept = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield kept if _is_locked(kept, fcntl.LOCK_SH) and os.fstat(kept).st_nlink <= 1 else None
+    finally:
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def linking(descriptor: int) -> Iterator[bool]:
+    """Whether a link of the open blob may be made within.
+
+    Raises:
+        OSError: the file cannot be locked.
+    """
+    is_locked = _is_locked(descriptor, fcntl.LOCK_EX)
+    try:
+        yield is_locked
+    finally:
+        if is_locked:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _is_locked(descriptor: int, kind: int) -> bool:
+    """Whether the lock could be had at once."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

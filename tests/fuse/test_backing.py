@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -14,27 +15,43 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hubfs.fuse.backing import CACHED, REFUSED, Backings, Way
+from hubfs.store.links import linking
 
 
 class FakeKernel:
-    """Keeps the kernel's own rules: one mode, and one backing file, per inode at a time."""
+    """Keeps the kernel's own rules: one mode, and one backing file, per inode at a time.
+
+    As the kernel does, it keeps the files that it is given open.
+    """
 
     def __init__(self) -> None:
-        self.registered: set[int] = set()
         self.files: dict[int, int] = {}
         self.is_refusing = False
         self._next = 1
+
+    @property
+    def registered(self) -> set[int]:
+        return {*self.files}
 
     def register(self, descriptor: int) -> int:
         if self.is_refusing:
             raise OSError(40, "Too many levels of symbolic links")
         self._next += 1
-        self.registered.add(self._next)
-        self.files[self._next] = descriptor
+        self.files[self._next] = os.dup(descriptor)
         return self._next
 
     def withdraw(self, backing: int) -> None:
-        self.registered.remove(backing)
+        os.close(self.files.pop(backing))
+
+    def close(self) -> None:
+        for backing in self.registered:
+            self.withdraw(backing)
+
+
+@pytest.fixture
+def kernel() -> Iterator[FakeKernel]:
+    with closing(FakeKernel()) as kernel:
+        yield kernel
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +62,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
         yield [one.fileno(), two.fileno()]
 
 
-def test_a_complete_file_is_passed_through(files: list[int]) -> None:
-    kernel = FakeKernel()
+def test_a_complete_file_is_passed_through(kernel: FakeKernel, files: list[int]) -> None:
     assert Backings(kernel).open(1, 10, files[0]).backing in kernel.registered
 
 
-def test_a_file_opened_cold_stays_cached_until_its_last_cached_open_goes(files: list[int]) -> None:
-    backings = Backings(FakeKernel())
+def test_a_file_opened_cold_stays_cached_until_its_last_cached_open_goes(
+    kernel: FakeKernel, files: list[int]
+) -> None:
+    backings = Backings(kernel)
     assert backings.open(1, 10, None) == CACHED
     assert backings.open(1, 11, files[0]) == CACHED
     backings.close(1, 10)
@@ -62,9 +80,10 @@ def test_a_file_opened_cold_stays_cached_until_its_last_cached_open_goes(files: 
 
 
 def test_all_opens_of_a_file_share_a_backing_whatever_descriptor_they_come_by(
+    kernel: FakeKernel,
     files: list[int],
 ) -> None:
-    backings = Backings(FakeKernel())
+    backings = Backings(kernel)
     first = backings.open(1, 10, files[0])
     with os.fdopen(os.dup(files[0])) as other:
         assert backings.open(1, 11, other.fileno()) == first
@@ -72,17 +91,16 @@ def test_all_opens_of_a_file_share_a_backing_whatever_descriptor_they_come_by(
 
 @pytest.mark.parametrize("is_here_again", [False, True])
 def test_nobody_is_given_a_blob_that_was_set_aside_while_others_read_it(
-    files: list[int], is_here_again: bool
+    kernel: FakeKernel, files: list[int], is_here_again: bool
 ) -> None:
-    backings = Backings(FakeKernel())
+    backings = Backings(kernel)
     backings.open(1, 10, files[0])
     assert backings.open(1, 11, files[1] if is_here_again else None) == REFUSED
     backings.close(1, 10)
     assert backings.open(1, 12, files[1]).backing
 
 
-def test_a_backing_is_withdrawn_with_its_last_open(files: list[int]) -> None:
-    kernel = FakeKernel()
+def test_a_backing_is_withdrawn_with_its_last_open(kernel: FakeKernel, files: list[int]) -> None:
     backings = Backings(kernel)
     backings.open(1, 10, files[0])
     backings.open(1, 11, files[0])
@@ -92,12 +110,34 @@ def test_a_backing_is_withdrawn_with_its_last_open(files: list[int]) -> None:
     assert not kernel.registered
 
 
-def test_a_refusing_kernel_leaves_files_cached_and_says_why(files: list[int]) -> None:
-    kernel = FakeKernel()
+def test_a_refusing_kernel_leaves_files_cached_and_says_why(
+    kernel: FakeKernel, files: list[int]
+) -> None:
     kernel.is_refusing = True
     backings = Backings(kernel)
     assert backings.open(1, 10, files[0]) == CACHED
     assert "overlayfs" in backings.refusal
+
+
+def test_no_link_is_made_of_what_is_passed_through_and_nothing_linked_is_passed_through(
+    kernel: FakeKernel, tmp_path: Path
+) -> None:
+    blob = tmp_path / "blob"
+    blob.touch()
+    backings = Backings(kernel)
+    with blob.open("rb") as ours, blob.open("rb") as exported:
+        with linking(exported.fileno()) as is_allowed:
+            assert is_allowed
+            assert backings.open(1, 10, ours.fileno()) == CACHED
+        assert backings.open(2, 11, ours.fileno()).backing
+        with linking(exported.fileno()) as is_allowed:
+            assert not is_allowed
+        backings.close(2, 11)
+        with linking(exported.fileno()) as is_allowed:
+            assert is_allowed
+            (tmp_path / "exported").hardlink_to(blob)
+        assert backings.open(3, 12, ours.fileno()) == CACHED
+        assert not backings.refusal
 
 
 class Opens(RuleBasedStateMachine):
@@ -105,11 +145,11 @@ class Opens(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.kernel = FakeKernel()
+        self.undo = ExitStack()
+        self.kernel = self.undo.enter_context(closing(FakeKernel()))
         self.backings = Backings(self.kernel)
         self.open_now: dict[int, tuple[int, Way]] = {}
         self.next_handle = 1
-        self.undo = ExitStack()
         self.files = [self._file(), self._file()]
 
     def _file(self) -> IO[bytes]:
@@ -127,7 +167,8 @@ class Opens(RuleBasedStateMachine):
             self.open_now[self.next_handle] = (node, way)
         self.next_handle += 1
         if way.backing:
-            assert self.kernel.files[way.backing] == descriptor
+            assert descriptor is not None
+            assert os.path.sameopenfile(self.kernel.files[way.backing], descriptor)
 
     @rule(data=st.data())
     def close_file(self, data: st.DataObject) -> None:
