@@ -13,6 +13,7 @@ from hubfs.background import YIELDING, Background
 from hubfs.errors import ContentMismatch, StoreError
 from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.fetch.transfer import Transfer
+from hubfs.fetch.verification import RollingHash
 from hubfs.model.content import MIB
 from hubfs.store.partials import Partial
 from hubfs.store.store import Store
@@ -91,14 +92,16 @@ class Settler:
         step = bind(rolling.advance, transfer.partial.descriptor, stop)
         await self._in_thread(transfer, step)
         if rolling.position == transfer.content.size:
-            await self._admit(transfer, rolling.verified())
+            await self._admit(transfer, rolling)
 
-    async def _admit(self, transfer: Transfer, sha256: str) -> None:
-        partial = transfer.partial
+    async def _admit(self, transfer: Transfer, rolling: RollingHash) -> None:
+        partial, sha256 = transfer.partial, rolling.verified()
         admit = bind(
             self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
         )
         async with transfer.disk:
+            if transfer.hash is not rolling:
+                return  # a claim has failed meanwhile: what was hashed may not be on the disk
             # Before it has a name by which it can be linked, and written to.
             written_ns = os.fstat(partial.descriptor).st_mtime_ns
             await self._in_thread(transfer, admit)

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from hubfs.config import Fill
-from hubfs.errors import ContentMismatch, StoreFull
+from hubfs.errors import ContentMismatch, StoreDamaged, StoreFull
 from hubfs.fetch.fetcher import TICK
 from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.fetch.transfer import FAILURE_MEMORY
@@ -73,6 +73,35 @@ async def test_a_file_that_is_open_stays_readable_as_it_becomes_a_blob(
             assert await rig.read(opened, 0, 10) == LARGE[:10]
             await until(lambda: opened.is_complete)
             assert await rig.read(opened, 0, len(LARGE)) == LARGE
+
+
+async def test_what_the_disk_has_lost_since_it_was_hashed_is_not_admitted(
+    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """A claim that fails while an admission waits for its turn: no later sync would tell."""
+    mock_clock.rate = 1
+    content, source = listed(hub, REPO, "large.bin")
+    async with running(hub, cache) as rig:
+        with rig.opened(REPO, "large.bin") as opened:
+            await rig.read(opened, 0, 1)
+            transfer = opened.transfer
+            assert transfer is not None
+            waiting, rolling = transfer.disk.statistics, transfer.hash
+            async with trio.open_nursery() as nursery, transfer.disk:
+                nursery.start_soon(fails_to_complete, rig)
+                await until(lambda: rolling.position == len(LARGE) and waiting().tasks_waiting)
+                transfer.lose_unclaimed()
+                transfer.fail(StoreDamaged("the disk has lost a page"))
+            await rig.quiet()
+            assert blobs_below(cache) == {}
+            mock_clock.jump(FAILURE_MEMORY + 1)
+            await rig.fetcher.complete(content, source)
+    assert [*blobs_below(cache).values()] == [LARGE]
+
+
+async def fails_to_complete(rig: Rig) -> None:
+    with pytest.raises(StoreDamaged):
+        await rig.fetcher.complete(*listed(rig.hub, REPO, "large.bin"))
 
 
 # --- wrong bytes -----------------------------------------------------------------------
