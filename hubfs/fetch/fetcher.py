@@ -6,12 +6,13 @@ a reader that goes away never takes a download with it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import trio
 
@@ -251,15 +252,41 @@ class Fetcher:
         Raises:
             FetchFailed: nothing came for the length of the user's patience.
             HubError, ContentMismatch: why it cannot be had.
+            FetchStopped: nobody has it open any more, or hubfs is shutting down.
             StoreFull: it cannot be kept, since there is no room on the disk or in the budget;
                 `read_direct` still works.
         """
         if opened.is_complete:
             return False
-        self._take_served()
-        transfer = opened.transfer or await self._begin(opened)
-        if transfer is None:
-            return False
+        waited = False
+        with self._in_use(opened):
+            self._take_served()
+            transfer = opened.transfer or await self._begin(opened)
+            # Its blob may be given up the moment that it is one: then there is nothing here again.
+            while transfer is not None:
+                waited = await self._bring(opened, transfer, span) or waited
+                if opened.transfer is transfer or opened.is_complete:
+                    break
+                transfer = opened.transfer or await self._begin(opened)
+        return waited
+
+    @contextlib.contextmanager
+    def _in_use(self, opened: OpenContent) -> Iterator[None]:
+        """Keep the files of `opened` within: a killed program's READ may outlive its RELEASE.
+
+        Raises:
+            FetchStopped: they are closed already.
+        """
+        if self._open.get(opened.content.key) is not opened:
+            raise FetchStopped(f"{opened.sources[0]} was closed meanwhile")
+        opened.users += 1
+        try:
+            yield
+        finally:
+            self.release(opened)
+
+    async def _bring(self, opened: OpenContent, transfer: Transfer, span: ByteRange) -> bool:
+        """Have `transfer` hold `span`; return whether some of it had to come first."""
         waited = not transfer.has(span)
         self._note_read(opened, transfer, span, waited=waited)
         if not waited:
@@ -295,19 +322,21 @@ class Fetcher:
 
         Raises:
             StoreDamaged: the disk failed.
+            FetchStopped: nobody has it open any more.
         """
         extent = Extent(blob.descriptor, span.start, span.size)
         buffer = bytearray(span.size)
-        try:
-            if not read_nowait(extent, memoryview(buffer)):
-                buffer[:] = await trio.to_thread.run_sync(read_blocking, *extent)
-        except StoreDamaged:
+        with self._in_use(opened):
+            try:
+                if not read_nowait(extent, memoryview(buffer)):
+                    buffer[:] = await trio.to_thread.run_sync(read_blocking, *extent)
+            except StoreDamaged:
+                if blob.is_as_it_was:
+                    raise
+            # What it says before the bytes are read, it need not be while they are.
             if blob.is_as_it_was:
-                raise
-        # What it says before the bytes are read, it need not be while they are.
-        if blob.is_as_it_was:
-            return bytes(buffer)
-        opened.doubt(blob)
+                return bytes(buffer)
+            opened.doubt(blob)
         return None
 
     async def read_direct(self, opened: OpenContent, span: ByteRange) -> bytes:

@@ -182,6 +182,54 @@ async def test_a_reader_that_gives_up_is_missed_by_nobody(hub: LocalHub, cache: 
     assert hub.log.content_bytes() == len(DATA)
 
 
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_read_that_outlives_its_file_is_answered_and_leaves_nothing_open(
+    hub: LocalHub, cache: Path, has_begun: bool
+) -> None:
+    """Of a killed program the RELEASE may come before its READ has been answered."""
+    hub.create_repo("other/model", {NAME: DATA[::-1]})
+    hub.faults.add(Fault("slow_headers", seconds=None, origin="cdn"))
+    async with running(hub, cache, max_connections=1, idle_timeout=0.5) as rig:
+        with rig.opened("other/model", NAME) as other, trio.fail_after(PATIENCE / 4):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(rig.read, other, 0, 1)
+                await logged(hub, lambda log: len(log.requests(origin="cdn")) == 1)
+                opened = rig.open(REPO, NAME)
+                nursery.start_soon(rig.fetcher.ensure, opened, ByteRange(0, 1))
+                await until(lambda: opened.transfer if has_begun else opened.opening.locked())
+                rig.fetcher.release(opened)
+        assert await rig.read_file(REPO, NAME) == DATA
+        await until(lambda: not rig.fetcher.opened)
+        assert files_open_below(cache / "partial") == []
+        with pytest.raises(FetchStopped):
+            await rig.fetcher.ensure(opened, ByteRange(0, len(DATA)))
+
+
+class Distrusting(trio.abc.Instrument):
+    """Gives a blob up as soon as it is one, before those who waited for it can go on."""
+
+    def __init__(self, opened: OpenContent) -> None:
+        self.opened = opened
+        self.is_done = False
+
+    def after_task_step(self, _: trio.lowlevel.Task) -> None:
+        if self.opened.is_complete and not self.is_done:
+            self.is_done = True
+            self.opened.distrust()
+
+
+async def test_who_waited_for_a_blob_that_is_given_up_at_once_is_served_all_the_same(
+    hub: LocalHub, cache: Path
+) -> None:
+    async with running(hub, cache) as rig:
+        with rig.opened(REPO, "small.bin") as opened:
+            distrusting = Distrusting(opened)
+            trio.lowlevel.add_instrument(distrusting)
+            assert await rig.read(opened, 0, len(SMALL)) == SMALL
+            trio.lowlevel.remove_instrument(distrusting)
+            assert distrusting.is_done
+
+
 async def test_what_nobody_waits_for_any_more_is_not_asked_for(hub: LocalHub, cache: Path) -> None:
     hub.faults.add(Fault("slow_headers", seconds=None, origin="cdn", times=None))
     async with running(hub, cache, max_connections=1, idle_timeout=0.5) as rig:
