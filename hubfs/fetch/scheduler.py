@@ -135,7 +135,7 @@ class Scheduler:
     def _pull(self, transfer: Transfer, claim: ByteRange) -> Pull:
         partial = transfer.partial
         report = bind(self._report, transfer, partial)
-        return Pull(partial, claim, report, bind(_may_take_whole, transfer))
+        return Pull(partial, claim, report, transfer.may_take_whole)
 
     async def _run(self, transfer: Transfer, pull: Pull, source: Source) -> None:
         error: HubfsError | None = None
@@ -209,10 +209,3 @@ class Scheduler:
     async def _resume_after(self, wait: float) -> None:
         await trio.sleep(wait)
         self.schedule()
-
-
-def _may_take_whole(transfer: Transfer) -> bool:
-    """Whether a pull may take the whole file; called from threads, one wins."""
-    is_first = not transfer.plan.is_rangeless
-    transfer.plan.is_rangeless = True
-    return is_first or len(transfer.pulls) <= 1

@@ -69,7 +69,8 @@ class Settler:
         ahead = plan.held.contiguous_stop(0) - transfer.hash.position
         is_due = plan.is_complete or (plan.wants_rest and ahead >= _HASH_AHEAD)
         is_busy = transfer.is_hashing or transfer.is_admitted or transfer.has_failed
-        if is_due and not is_busy and self._nursery is not None:
+        is_early = plan.is_complete and transfer.may_be_rewritten
+        if is_due and not is_busy and not is_early and self._nursery is not None:
             transfer.is_hashing = True
             self._nursery.start_soon(self._hash, transfer)
 
@@ -100,8 +101,10 @@ class Settler:
             self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
         )
         async with transfer.disk:
-            if transfer.hash is not rolling:
-                return  # a claim has failed meanwhile: what was hashed may not be on the disk
+            if transfer.hash is not rolling or transfer.may_be_rewritten:
+                # A claim has failed meanwhile, and what was hashed may not be on the disk; or a
+                # server sends all of it again, and it may not be what was hashed.
+                return
             # Before it has a name by which it can be linked, and written to.
             written_ns = os.fstat(partial.descriptor).st_mtime_ns
             await self._in_thread(transfer, admit)

@@ -1,7 +1,7 @@
 """The state of one content on its way: its plan, its file, its hash, and those who wait.
 
-All methods run on the event loop, but for `note_arrival` and `descriptor_with`, which threads
-call.
+All methods run on the event loop, but for `note_arrival`, `may_take_whole` and `descriptor_with`,
+which threads call.
 """
 
 from __future__ import annotations
@@ -135,11 +135,34 @@ class Transfer:
         while self._arrivals:
             partial, start, stop = self._arrivals.popleft()
             if partial is self.partial:
+                before = self.plan.held.total
                 with self._holding:
                     self.plan.note_arrived(start, stop)
+                if self.plan.held.total - before < stop - start:
+                    self._note_rewritten(start)
                 self.unclaimed += stop - start
                 self._progress_at = trio.current_time()
         self._wake()
+
+    def _note_rewritten(self, start: int) -> None:
+        """What was held from `start` on has been written again: hash it as it is now."""
+        if self.is_hashing or self.hash.position > start:
+            self.hash = RollingHash(self.content)
+
+    def may_take_whole(self) -> bool:
+        """Whether a pull may take the whole file, which it is sent; one wins. Thread-safe.
+
+        It writes again what is held, so none may once all is: the file may be a blob by then.
+        """
+        with self._holding:
+            is_first = not self.plan.is_rangeless
+            self.plan.is_rangeless = True
+            return not self.plan.is_complete and (is_first or len(self.pulls) <= 1)
+
+    @property
+    def may_be_rewritten(self) -> bool:
+        """Whether what is held may be written again: by who takes the whole file, or beside it."""
+        return self.plan.is_rangeless and bool(self.pulls)
 
     def note_rate(self, pull: Pull) -> None:
         """Size requests: so long that a round trip counts little, and nobody waits long for one."""

@@ -12,11 +12,11 @@ import trio.testing
 from hubfs.config import Fill
 from hubfs.errors import ContentMismatch, StoreDamaged, StoreFull
 from hubfs.fetch.fetcher import TICK
-from hubfs.fetch.plan import WHOLE_UP_TO
+from hubfs.fetch.plan import BLOCK, WHOLE_UP_TO
 from hubfs.fetch.transfer import FAILURE_MEMORY
 from hubfs.model.content import MIB
 from hubfs.store.partials import Partial
-from tests.fetch.rig import Rig, listed, running, until
+from tests.fetch.rig import Rig, listed, logged, running, until
 from tests.fetch.samples import sample
 from tests.localhub import Fault, File, LocalHub
 
@@ -170,6 +170,48 @@ async def test_a_file_that_was_refused_is_had_once_the_hub_is_right_again(
                 await rig.read(opened, 0, 1)
             mock_clock.jump(FAILURE_MEMORY + 1)
             assert await rig.read(opened, 0, len(SMALL)) == SMALL
+
+
+async def test_bytes_that_were_hashed_and_come_again_wrong_are_not_admitted(
+    hub: LocalHub, cache: Path
+) -> None:
+    """A server that ignores ranges, as some behind one name may, sends what is here once more."""
+    data = sample(24 * MIB, seed=4)
+    hub.create_repo("acme/larger", {"model.bin": File(data)})
+    async with running(hub, cache, fill=Fill.NEVER, idle_timeout=0.5) as rig:
+        with rig.opened("acme/larger", "model.bin") as opened:
+            for at in reversed(range(0, 20 * MIB, BLOCK)):  # so that nothing is read ahead
+                assert await rig.read(opened, at, at + BLOCK) == data[at : at + BLOCK]
+            await rig.quiet()
+            hub.faults.add(Fault("slow_headers", seconds=None, origin="cdn", times=None))
+            [transfer] = rig.transfers
+            with transfer.plan.prefetched():
+                rig.fetcher._settler.hash_if_due(transfer)
+                await until(lambda: transfer.pulls)
+                assert transfer.hash.position == 16 * MIB
+                transfer.partial.write(memoryview(b"wrong"), 500)
+                transfer.note_arrival(transfer.partial, 0, MIB)
+                hub.faults.clear()
+                await until(lambda: opened.is_complete)
+            assert await rig.read(opened, 0, len(data)) == data
+    assert list(blobs_below(cache).values()) == [data]
+
+
+async def test_a_file_that_may_still_be_written_is_not_admitted(hub: LocalHub, cache: Path) -> None:
+    """One server sends a range, slowly, and meanwhile another the whole file."""
+    last = f"bytes={10 * MIB}-*"
+    hub.faults.add(Fault("stall_after", at=1000, seconds=None, origin="cdn", range=last))
+    hub.faults.add(Fault("ignore_range", origin="cdn", range="bytes=0-*"))
+    async with running(hub, cache, fill=Fill.NEVER, idle_timeout=3.0) as rig:
+        with rig.opened("acme/model", "large.bin") as opened:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(rig.read, opened, 10 * MIB, 10 * MIB + 1)
+                await logged(hub, lambda log: len(log.requests(origin="cdn")) == 1)
+                nursery.start_soon(rig.read, opened, 0, 1)
+            [transfer] = rig.transfers
+            await until(lambda: transfer.is_admitted)
+            assert transfer.plan.is_rangeless
+            assert not transfer.pulls
 
 
 async def test_wrong_bytes_of_a_large_file_are_replaced_and_its_readers_named(

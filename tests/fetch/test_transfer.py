@@ -306,3 +306,18 @@ async def test_what_nobody_waits_for_is_shared_out_among_all_connections_to_its_
     assert sizes == sorted(sizes, reverse=True)
     for at, size in enumerate(sizes):
         assert size <= max(SMALLEST_PIECE, sum(sizes[at:]) / MOST_PER_CONTENT)
+
+
+async def test_the_whole_file_is_taken_by_one_and_not_again_once_it_is_here(
+    transfer: Transfer, partial: Partial
+) -> None:
+    transfer.pulls |= {pull_of(partial), pull_of(partial)}
+    assert [transfer.may_take_whole() for _ in range(2)] == [True, False]
+    transfer.pulls.pop()
+    assert transfer.may_take_whole()  # whoever had it has failed
+    arrive(transfer, 0, LARGE.size)
+    assert not transfer.may_take_whole()
+
+
+def pull_of(partial: Partial) -> Pull:
+    return Pull(partial, FIRST, lambda _, __: None, lambda: True)
