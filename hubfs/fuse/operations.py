@@ -167,11 +167,12 @@ class Operations(pyfuse3.Operations):
             return located
         # pyfuse3 sends what it gets before it lets anything else run: one buffer will do.
         view = self._buffer[: located.size]
+        found: memoryview | bytearray = view
         if located.size > LARGEST_READ or not read_nowait(located, view):
-            return await trio.to_thread.run_sync(read_blocking, *located, limiter=self._disk)
+            found = await trio.to_thread.run_sync(read_blocking, *located, limiter=self._disk)
         if self._fs.is_short_of_memory:
             drop_behind(located)
-        return view
+        return found
 
     @guarded
     async def release(self, handle: int) -> None:

@@ -356,8 +356,7 @@ class Relay:
         if _is_in_memory(found, whole[OUT_HEADER.size :]):
             whole[: OUT_HEADER.size] = wire.data_header(unique, found.size)
             self._write(whole)
-            if self._tree.is_short_of_memory:
-                drop_behind(found)
+            self._drop_if_short(found)
         else:
             self._disk.submit(self._deliver_slowly, unique, found)
 
@@ -369,6 +368,11 @@ class Relay:
             self._write(wire.error_answer(unique, errno.EIO))
         else:
             self._write(wire.data_header(unique, found.size), data)
+            self._drop_if_short(found)
+
+    def _drop_if_short(self, found: Extent) -> None:
+        if self._tree.is_short_of_memory:
+            drop_behind(found)
 
     def _open(self, answer: memoryview, node: int) -> None:
         handle = wire.handle_of(answer[OUT_HEADER.size :])

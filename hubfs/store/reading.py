@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from hubfs.errors import StoreDamaged
 
 LARGEST_READ: Final = 1 << 20  # the kernel asks for at most 256 pages at once
+LARGEST_FOLIO: Final = 2 << 20  # what readahead makes of pages that follow each other
 
 _UNSUPPORTED = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
 
@@ -40,9 +41,18 @@ def read_nowait(extent: Extent, buffer: memoryview) -> bool:
     return count == extent.size
 
 
-def drop_behind(extent: Extent) -> None:
-    """Let the page cache forget the extent: whoever read it has a copy in pages of its own."""
+def drop(extent: Extent) -> None:
+    """Let the page cache forget the extent."""
     os.posix_fadvise(*extent, os.POSIX_FADV_DONTNEED)
+
+
+def drop_behind(extent: Extent) -> None:
+    """Let the page cache forget what a reader has passed: it has a copy in pages of its own.
+
+    The kernel forgets whole folios only, and one that began before the extent ends in it.
+    """
+    start = max(0, extent.offset - LARGEST_FOLIO)
+    drop(Extent(extent.descriptor, start, extent.offset + extent.size - start))
 
 
 def read_blocking(descriptor: int, offset: int, size: int) -> bytearray:

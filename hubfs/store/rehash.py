@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from hubfs.errors import StoreDamaged
 from hubfs.model.content import MIB, Content
-from hubfs.store.reading import Extent, drop_behind, read_into, read_nowait
+from hubfs.store.reading import Extent, drop, read_into, read_nowait
 
 PIECE: Final = MIB
 
@@ -77,5 +77,5 @@ def _read(extent: Extent, buffer: memoryview) -> memoryview:
     piece = buffer[: extent.size]
     if not read_nowait(extent, piece):
         read_into(extent.descriptor, extent.offset, piece)
-        drop_behind(extent)
+        drop(extent)
     return piece

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import socket
 import stat
 import struct
@@ -226,3 +227,17 @@ def test_after_the_end_nothing_is_read_any_more(ends: Ends) -> None:
             ends.ask(unique, handle, 0, 10)
     with pytest.raises((OSError, struct.error)):
         ends.answer()
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False])
+def test_where_memory_is_short_what_was_read_is_not_kept_twice(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, *, is_in_memory: bool
+) -> None:
+    dropped: queue.SimpleQueue[Extent] = queue.SimpleQueue()
+    monkeypatch.setattr("hubfs.fuse.relay.drop_behind", dropped.put)
+    if not is_in_memory:
+        monkeypatch.setattr("hubfs.fuse.relay.read_nowait", lambda *_: False)
+    ends.tree.is_short_of_memory = True
+    ends.ask(2, AT_HAND, 10, 20)
+    assert ends.answer() == (0, 2, DATA[10:30])
+    assert dropped.get(timeout=SECONDS)[1:] == (10, 20)

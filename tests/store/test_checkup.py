@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import os
 import shutil
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from hubfs.store.rehash import PIECE, rehash
 from hubfs.store.store import Store
 from tests.store.contents import admit, fetch, git_content, git_oid_of, lfs_content, read, sha256_of
 from tests.store.disks import remount_read_only
+from tests.store.pages import pieces_in_memory
 
 DATA = b"some weights" * 1000
 OTHER = b"other weights" * 1000
@@ -247,25 +246,12 @@ def test_reading_leaves_memory_as_it_was(tmp_path: Path) -> None:
     with path.open("rb", buffering=0) as file:
         number = file.fileno()
         os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
-        if any(pieces_in_memory(number)):
+        if any(pieces_in_memory(number, PIECE)):
             pytest.skip("this file system keeps all it has in memory")
         os.posix_fadvise(number, 0, 0, os.POSIX_FADV_RANDOM)
         assert len(os.pread(number, PIECE, 2 * PIECE)) == PIECE
         rehash(path)
-        assert pieces_in_memory(number) == [False, False, True, False]
-
-
-def pieces_in_memory(descriptor: int) -> list[bool]:
-    """For each piece of a file, whether any page of it is in memory."""
-    with mmap.mmap(
-        descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
-    ) as view:
-        pages = (ctypes.c_ubyte * (len(view) // mmap.PAGESIZE))()
-        start = ctypes.addressof(ctypes.c_char.from_buffer(view))
-        found = ctypes.CDLL(None).mincore(ctypes.c_void_p(start), ctypes.c_size_t(len(view)), pages)
-    assert found == 0
-    step = PIECE // mmap.PAGESIZE
-    return [any(page & 1 for page in pages[at : at + step]) for at in range(0, len(pages), step)]
+        assert pieces_in_memory(number, PIECE) == [False, False, True, False]
 
 
 def test_what_cannot_be_opened_is_damage(store: Store, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.errors import StoreDamaged
-from hubfs.store.reading import Extent, read_blocking, read_nowait
+from hubfs.store.reading import Extent, drop_behind, read_blocking, read_nowait
+from tests.store.pages import pieces_in_memory
 
 DATA = bytes(range(256)) * 64
 
@@ -91,3 +92,22 @@ def test_a_disk_that_fails_is_damage(tmp_path: Path) -> None:
     with pytest.raises(StoreDamaged, match="disk failed"):
         read_blocking(descriptor, 0, 1)
     os.close(descriptor)
+
+
+def test_of_what_a_reader_has_passed_next_to_nothing_stays_in_memory(tmp_path: Path) -> None:
+    """Readahead makes folios of several reads, and the kernel forgets whole ones only."""
+    size, step = 64 << 20, 1 << 17
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(size))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        if any(pieces_in_memory(descriptor, size)):
+            pytest.skip("this file system keeps all it has in memory")
+        for offset in range(0, size, step):
+            assert len(os.pread(descriptor, step, offset)) == step
+            drop_behind(Extent(descriptor, offset, step))
+        assert sum(pieces_in_memory(descriptor, step)) * step <= 4 << 20
+    finally:
+        os.close(descriptor)
