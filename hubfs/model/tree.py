@@ -18,7 +18,7 @@ from typing import NamedTuple
 from hubfs.model.content import Content
 
 MAX_NAME_BYTES = 255
-MOST_ENTRIES = 2048  # of one listing: reading it takes less than a millisecond
+MOST_ENTRIES = 512  # of one listing: to find a name in it is to read it, in some 50 us
 MAX_PATH_BYTES = 4095  # PATH_MAX without its NUL: no program can name what is deeper
 MAX_WEIGHT = 1 << 30  # three million files in directories as they usually are
 

@@ -251,5 +251,5 @@ def test_the_content_of_an_lfs_file_is_told_by_its_sha256_not_by_its_pointer() -
 
 
 def test_a_listing_weighs_about_what_it_takes() -> None:
-    (root,), _ = build(TreeFile(f"{number:04}", 1, OID) for number in range(1000))
+    (root,), _ = build((TreeFile(f"{number:04}", 1, OID) for number in range(1000)), most=1000)
     assert 100_000 < root.weight < 300_000
