@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
+import os
 import random
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from hubfs.fuse import device
 from tests.budget.rig import taken
 from tests.localhub import File, LocalHub
 from tests.mount.conftest import Mount
-from tests.mount.looking import attribute, read_anew
+from tests.mount.looking import attribute, read_anew, sha256
 from tests.mount.mounted import Mounted
 from tests.mount.test_passthrough import READER
 from tests.mount.waiting import PATIENCE, wait_until
@@ -37,7 +38,10 @@ def sample(number: int, size: int = 3 * MIB) -> bytes:
 
 FILES = {f"{number}.bin": sample(number) for number in range(14)}
 FILES["large.bin"] = sample(99, 11 * MIB)
-HASHES = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
+SHELF = "acme/shelf"
+SMALL = {f"small-{number}.bin": sample(1000 + number, MIB) for number in range(40)}
+PINNED = "small-0.bin"
+HASHES = {name: hashlib.sha256(data).hexdigest() for name, data in (FILES | SMALL).items()}
 
 
 @pytest.fixture(params=["on", "off"])
@@ -50,7 +54,8 @@ def way(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def mounted(way: str, hub: LocalHub, mount: Mount) -> Mounted:
-    hub.create_repo(REPO, {name: File(data, lfs=True) for name, data in FILES.items()})
+    for repo, files in ((REPO, FILES), (SHELF, SMALL)):
+        hub.create_repo(repo, {name: File(data, lfs=True) for name, data in files.items()})
     options = ("--cache-size", str(BUDGET), "--min-free", "none", "--fill", "always")
     return mount("--passthrough", way, *options)
 
@@ -85,19 +90,43 @@ def test_a_budget_is_kept_while_many_read_many_times_as_much(mounted: Mounted) -
     The cache takes no more of the disk than `--cache-size`, and what is open beside it.
     What was used longest ago is deleted first; what is open is never deleted.
     """
+    shelf, log = mounted / SHELF, mounted.hub.log
+    others = [name for name in SMALL if name != PINNED]
+    complete(mounted, PINNED, SHELF)
+    pinned = mounted.hubfs("pin", f"{SHELF}:{PINNED}", "--cache-dir", mounted.cache)
+    assert pinned.returncode == 0, pinned.stderr
 
     def read(seed: int) -> None:
         draw = random.Random(seed)
-        for _ in range(12):
-            name = draw.choice([*FILES])
-            with (mounted / REPO / name).open("rb") as file:
+        for _ in range(40):
+            name = draw.choice(others)
+            with (shelf / name).open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # pages outlive blobs
                 assert hashlib.file_digest(file, "sha256").hexdigest() == HASHES[name]
 
     with watching(mounted.cache) as figures, ThreadPoolExecutor(READERS) as pool:
         list(pool.map(read, range(READERS)))
     assert len(figures) > 20
-    assert max(figures) <= BUDGET + READERS * max(map(len, FILES.values()))
+    assert max(figures) <= BUDGET + READERS * MIB  # which are open at most
+    assert log.content_bytes() > 4 * BUDGET
+    assert "nothing new is kept" not in mounted.log
     wait_until(lambda: taken(mounted.cache) <= BUDGET)
+    assert sha256(shelf / PINNED) == HASHES[PINNED]
+    assert blob_of(mounted, PINNED).exists()
+    assert log.content_bytes(f"{SHELF}/{PINNED}") == len(SMALL[PINNED])
+
+
+def test_what_is_opened_again_is_used_though_the_kernel_reads_it(mounted: Mounted) -> None:
+    """A file that the kernel reads by itself counts as used all the same: by its opens."""
+    names = [f"{number}.bin" for number in range(6)]
+    for name in names[:4]:
+        complete(mounted, name)
+    assert (mounted / REPO / names[0]).read_bytes() == FILES[names[0]]
+    for name in names[4:]:
+        complete(mounted, name)
+    wait_until(lambda: taken(mounted.cache) <= BUDGET)
+    assert not blob_of(mounted, names[1]).exists()
+    assert all(blob_of(mounted, name).exists() for name in (names[0], *names[4:]))
 
 
 def test_what_is_open_or_mapped_keeps_its_bytes_and_its_place(mounted: Mounted) -> None:
@@ -125,9 +154,9 @@ def test_what_is_open_or_mapped_keeps_its_bytes_and_its_place(mounted: Mounted) 
     assert attribute(mounted / REPO / "0.bin", "state") == "absent"
 
 
-def complete(mounted: Mounted, name: str) -> None:
-    assert hashlib.sha256((mounted / REPO / name).read_bytes()).hexdigest() == HASHES[name]
-    wait_until(lambda: attribute(mounted / REPO / name, "state") == "complete")
+def complete(mounted: Mounted, name: str, repo: str = REPO) -> None:
+    assert sha256(mounted / repo / name) == HASHES[name]
+    wait_until(lambda: attribute(mounted / repo / name, "state") == "complete")
 
 
 def test_32_processes_read_a_file_that_comes_and_goes(mounted: Mounted, tmp_path: Path) -> None:
