@@ -14,6 +14,7 @@ import pytest
 
 from tests.localhub import LocalHub
 from tests.mount.conftest import Mount
+from tests.mount.looking import errno_of
 from tests.mount.mounted import HUBFS, environment_in
 from tests.mount.waiting import PATIENCE
 
@@ -72,6 +73,8 @@ def test_a_user_without_rights_can_mount(user: User, hub: LocalHub) -> None:
     assert (read.returncode, read.stdout) == (0, "{}")
     owner = user.run("stat", "-c", "%u %g %a", models / "acme/model/config.json")
     assert owner.stdout.split() == [str(NOBODY), str(NOBODY), "444"]
+    for path in (models, models / "acme/model/config.json"):  # this is root
+        assert errno_of(path.stat) == "EACCES"
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     again = user.run(*command)
     assert "is mounted already" in again.stderr
