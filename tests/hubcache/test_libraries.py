@@ -14,7 +14,7 @@ import pytest
 
 from tests.hubcache.clients import WEIGHTS, Client
 from tests.hubcache.conftest import NewClient
-from tests.hubcache.shelf import INT8, LLAMA, MINI, PIPELINE, Shelf, files_below
+from tests.hubcache.shelf import INT8, LLAMA, LOADED, MINI, PIPELINE, Shelf, files_below
 from tests.hubcache.test_huggingface_hub import of_daemon
 from tests.localhub import LocalHub
 from tests.localhub.test_npm_client import package
@@ -79,7 +79,8 @@ def test_programs_load_by_name_and_by_path(
 
     They read what they need, lazily; what another repo has is not fetched again.
     A warm load fetches nothing, and hubfs asks the Hub nothing; a client that
-    is online asks about the branch by itself. With `HF_HUB_OFFLINE=1` nobody is
+    is online asks about the branch by itself. By path nobody is asked anything,
+    online or not. With `HF_HUB_OFFLINE=1` nobody is
     asked anything. Given a commit, `hf_hub_download` and `snapshot_download`
     ask nothing either.
     """
@@ -98,6 +99,9 @@ def test_programs_load_by_name_and_by_path(
     assert not of_daemon(hub)
     assert {(each.method, each.is_content) for each in hub.log} == {("HEAD", False), ("GET", False)}
     hub.log.clear()
+    by_path = {loader: [str(mounted / repo)] for loader, repo in LOADED.items()}
+    assert run_loaders(client, json.dumps(by_path)) == {name: cold[name][1:2] for name in cold}
+    assert len(hub.log) == 0
     commit = shelf.commits[INT8]
     at_commit = client.ask(
         f"hf_hub_download('{INT8}', 'model.onnx', revision='{commit}')",
