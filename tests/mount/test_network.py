@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,17 @@ def test_a_hub_behind_a_certificate_of_ones_own(mount: Mount, local_hub_tls: Loc
     """`https` endpoints work; SSL_CERT_FILE names the certificates to trust."""
     ca_file = str(local_hub_tls.ca_file)
     check_all_works(mount(hub=local_hub_tls, SSL_CERT_FILE=ca_file, HF_TOKEN=TOKEN))
+
+
+def test_certificates_may_be_in_a_directory(
+    mount: Mount, local_hub_tls: LocalHub, tmp_path: Path
+) -> None:
+    """SSL_CERT_DIR names a directory of certificates, each by the hash that openssl looks for."""
+    ca_file = local_hub_tls.ca_file
+    asked = ["openssl", "x509", "-noout", "-hash", "-in", str(ca_file)]
+    name = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / f"{name}.0").symlink_to(str(ca_file))
+    check_all_works(mount(hub=local_hub_tls, SSL_CERT_DIR=str(tmp_path), HF_TOKEN=TOKEN))
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(
