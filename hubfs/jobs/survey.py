@@ -24,6 +24,7 @@ _UNFINISHED: Final = (
 _MARKS: Final = ("/CACHEDIR.TAG", "/.huggingface-shared-blobs", "/.DS_Store")
 _CLOSED: Final = frozenset({".git", ".locks", ".no_exist", "__pycache__"})
 _OLLAMA: Final = re.compile(r"sha256-[0-9a-f]{64}")
+_OLLAMA_UNFINISHED: Final = re.compile(rf"{_OLLAMA.pattern}-partial(-\d+)?")
 _AT_ONCE: Final = 1000
 
 
@@ -61,8 +62,12 @@ class Survey:
 
 
 def _is_junk(file: ForeignFile) -> bool:
-    is_unfinished = file.path.lower().endswith(_UNFINISHED)
-    return not file.size or is_unfinished or file.path.endswith(_MARKS)
+    return not file.size or _is_unfinished(file.path) or file.path.endswith(_MARKS)
+
+
+def _is_unfinished(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.lower().endswith(_UNFINISHED) or bool(_OLLAMA_UNFINISHED.fullmatch(name))
 
 
 def is_model(path: str) -> bool:

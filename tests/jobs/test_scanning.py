@@ -79,6 +79,22 @@ async def test_a_folder_of_models_is_adopted_by_what_it_holds(
             assert counts(again) == {"known": 4, "skipped": 3}
 
 
+async def test_what_ollama_names_by_its_hash_is_found(hub: LocalHub, tmp_path: Path) -> None:
+    """Weights are called `sha256-<hash>` there, with more behind it until they are whole."""
+    name = f"blobs/sha256-{hashlib.sha256(QUANTS).hexdigest()}"
+    manifest = "manifests/registry.ollama.ai/library/some/latest"
+    unfinished = {f"{name}-partial": PHOTO, f"{name}-partial-0": b"{}"}
+    root = write(tmp_path / "ollama", {name: QUANTS, manifest: b"{}", **unfinished})
+    hub.create_repo("acme/gguf", {"Q4.gguf": QUANTS})
+    with Untouched(root):
+        async with engine(hub, tmp_path / "cache") as running:
+            found = counts(await scanned(running, root))
+            assert found == {"adopted": 1, "unknown": 1, "skipped": 2}
+            brought = await running.jobs.submit(download("acme/gguf"))
+            assert (await ended(running.jobs, brought.id)).state == "completed"
+            assert hub.log.content_bytes() == 0
+
+
 async def test_what_is_no_model_is_adopted_when_asked_for(hub: LocalHub, tmp_path: Path) -> None:
     root = write(tmp_path / "data", {"a/train.parquet": PHOTO, "b.csv": b"1,2"})
     async with engine(hub, tmp_path / "cache") as running:
