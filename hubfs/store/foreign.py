@@ -34,7 +34,7 @@ class ForeignFile:
 
 @dataclass(slots=True)
 class Walk:
-    """One walk. Links are followed; each directory is entered once, mounts of hubfs never."""
+    """One walk. Links are followed, but not into mounts of hubfs; a directory is entered once."""
 
     refuses: Callable[[str], bool]
     """Whether a directory of that name is passed over."""
@@ -42,7 +42,7 @@ class Walk:
     unreadable: dict[str, str] = field(default_factory=dict)
     """What could not be looked at, and why."""
     special: int = 0
-    """How many names were of nothing that has bytes: sockets, links that lead nowhere."""
+    """How many names had no bytes of their own: sockets, links to nowhere or into a mount."""
     _entered: set[Identity] = field(default_factory=set)
     _closed_devices: frozenset[int] = frozenset()
 
@@ -57,7 +57,9 @@ class Walk:
             except OSError as error:
                 self._note(path, error)
                 continue
-            if stat.S_ISREG(found.st_mode):
+            if found.st_dev in self._closed_devices:
+                self.special += 1
+            elif stat.S_ISREG(found.st_mode):
                 yield ForeignFile(
                     path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
                 )
@@ -74,8 +76,7 @@ class Walk:
 
     def _entries(self, path: str, found: os.stat_result) -> list[str]:
         identity = (found.st_dev, found.st_ino)
-        is_closed = found.st_dev in self._closed_devices or identity in self.avoided
-        if is_closed or identity in self._entered:
+        if identity in self.avoided or identity in self._entered:
             return []
         self._entered.add(identity)
         try:

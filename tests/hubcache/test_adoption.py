@@ -96,6 +96,34 @@ def test_a_cache_of_the_hubs_client_is_adopted_whole(
     assert not contents(hub)
 
 
+def test_nothing_is_read_through_a_mount(hub: LocalHub, mount: Mount, tmp_path: Path) -> None:
+    """What a mount shows would be downloaded to be looked at: scans keep out, also by links."""
+    hub.create_repo("acme/far", {"far.gguf": random.Random(5).randbytes(LARGE)})
+    mounted = mount()
+    folder = write(tmp_path / "models", {"near.gguf": b"near"})
+    (folder / "far.gguf").symlink_to(mounted / "acme/far/far.gguf")
+    (folder / "all").symlink_to(mounted.root)
+
+    def scan(path: Path, cache: Path, code: int) -> str:
+        options = ("--cache-dir", cache, "--offline", "--json")
+        done = mounted.hubfs("scan", path, *options)
+        assert done.returncode == code, done.stderr
+        return done.stdout if not code else done.stderr
+
+    for cache in (mounted.cache, tmp_path / "another"):
+        (job,) = json.loads(scan(folder, cache, 0))
+        assert {
+            fate: job["result"][fate]["files"] for fate in ("adopted", "unknown", "skipped")
+        } == {
+            "adopted": 1,
+            "unknown": 0,
+            "skipped": 2,
+        }
+        for path in (mounted.root, mounted / ".hub"):
+            assert "is a mount of hubfs itself" in scan(path, cache, 1)
+    assert not contents(hub)
+
+
 def test_a_linked_file_that_is_changed_in_place_never_gives_a_wrong_byte(
     hub: LocalHub, mount: Mount, tmp_path: Path
 ) -> None:
