@@ -158,15 +158,21 @@ def test_a_part_of_a_repo_is_loaded_by_name(mini: LocalHub, client: Client) -> N
     assert read <= content_of(mini, MINI) <= read | {"model.safetensors"}
 
 
-def test_code_in_a_repo_is_run_from_where_it_is_copied_to(shared: Mounted, client: Client) -> None:
+def test_code_in_a_repo_is_run_from_where_it_is_copied_to(
+    shared: Mounted, client: Client, tmp_path: Path
+) -> None:
     """`trust_remote_code` copies code to `HF_MODULES_CACHE`, which is elsewhere and writable."""
     shared.hub.create_repo("libraries/code", CODE)
-    program = """
-import json
+    program = f"""
+import json, os, sys
+os.environ["HF_MODULES_CACHE"] = {str(tmp_path / "modules")!r}
 from transformers import AutoConfig
-print(json.dumps(AutoConfig.from_pretrained("libraries/code", trust_remote_code=True).answer))
+config = AutoConfig.from_pretrained("libraries/code", trust_remote_code=True)
+print(json.dumps([config.answer, sys.modules[type(config).__module__].__file__]))
 """
-    assert client.python(program) == 42
+    answer, copied = client.python(program)
+    assert answer == 42
+    assert Path(copied).is_relative_to(tmp_path / "modules")
 
 
 NPM = """
