@@ -94,6 +94,24 @@ def test_a_token_that_expires_denies_what_is_not_here(mount: Mount, guarded: Loc
     assert (root / "config.json").read_bytes() == files_of("private")["config.json"]
 
 
+def test_a_login_with_another_token_costs_no_reader_an_error(
+    mount: Mount, guarded: LocalHub
+) -> None:
+    """What `hf auth login` leaves is read again when it changes, before anybody is refused."""
+    mounted = mount()
+    guarded.add_token("hf_old", ["acme/*"])
+    leave_token(mounted, "hf_old")
+    mounted.remount()
+    root = mounted / "acme/private"
+    assert (root / "config.json").read_bytes() == files_of("private")["config.json"]
+    guarded.remove_token("hf_old")
+    guarded.add_token("hf_new", ["acme/*"])
+    leave_token(mounted, "hf_new")
+    guarded.log.clear()
+    assert (root / "model.safetensors").read_bytes() == files_of("private")["model.safetensors"]
+    assert {record.authorization for record in guarded.log} == {"Bearer hf_new", None}
+
+
 def test_an_absent_name_is_enoent(shared: Mounted) -> None:
     """What is not there is ENOENT: a file, a revision, a repo, an organisation."""
     shared.hub.create_repo("errors/known", FILES)
