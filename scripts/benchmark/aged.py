@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from hubfs.budget import policy
 from hubfs.model.content import Content
 from hubfs.model.identifiers import RepoId, RepoKind
 from hubfs.model.tree import TreeBuilder, TreeFile
@@ -30,6 +32,8 @@ SECTION = "metadata"
 FILES = 1000
 FLAT = "aged/flat"
 NAMES = 500
+EVICTED = 100
+GC_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Age:
         return f"{self.repos} repos, {files} files, {self.blobs} blobs"
 
 
-YOUNG = Age(10, 10_000, 100)
+YOUNG = Age(10, 10_000, 1000)
 
 
 def aged(bench: Bench) -> Iterator[Row]:
@@ -53,14 +57,15 @@ def aged(bench: Bench) -> Iterator[Row]:
     age = Age(bench.pick(1000, 100), bench.pick(1_000_000, 100_000), bench.pick(100_000, 10_000))
     with serving(bench.scratch) as hub, _filled(bench, hub, age) as old:
         with _filled(bench, hub, YOUNG) as young:
-            for name, once in _LOOKS.items():
+            for name, (once, most) in _LOOKS.items():
                 ours, other = interleaved(
                     max(bench.runs, 3), partial(once, old, age), partial(once, young, YOUNG)
                 )
                 title, note = f"{name}: an old cache / a young one", f"{age} / {YOUNG}"
                 sides = side("old", ours), side("young", other)
-                yield Row(SECTION, title, "s", *sides, at_most(2), note)
+                yield Row(SECTION, title, "s", *sides, at_most(most), note)
         yield _find(old, age)
+        yield _collect(bench, old, age)
 
 
 @contextlib.contextmanager
@@ -84,9 +89,18 @@ def _fill(cache: Path, endpoint: str, age: Age) -> None:
         contents = [_content(at) for at in range(age.blobs)]
         for at in range(0, len(contents), 5000):
             some = contents[at : at + 5000]
+            for each in some:
+                _write(store, each)
             store.blobs.record_all([(each.sha256 or "", each) for each in some])
     finally:
         store.close()
+
+
+def _write(store: Store, content: Content) -> None:
+    """A blob's file, of the right size; nobody reads what is in it."""
+    path = store.blobs.path(content.sha256 or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(content.size))
 
 
 def _put(catalog: Catalog, name: str, paths: list[str]) -> None:
@@ -137,10 +151,37 @@ def _status(mount: Mount, age: Age) -> Run:
     return Run(seconds, proofs.equal(int(repos), age.repos + 1, "the number of repos"))
 
 
-_LOOKS: dict[str, Callable[[Mount, Age], Run]] = {
-    "mount until `ls`": _until_ls,
-    f"{NAMES} names in the largest directory, remounted": _names,
-    "`hubfs status`": _status,
+def _evict(mount: Mount, age: Age) -> Run:
+    """What is done whenever room is needed: choose what was used longest ago, and delete it."""
+    mount.stop()
+    store = Store(mount.cache)
+    try:
+        started = time.perf_counter()
+        choice = policy.choose(store.ledger.oldest(), 1 << 62, lambda _: False, EVICTED)
+        store.leaving.mark([item.name for item in choice.going])
+        store.eviction.carry_out(choice.going)
+        seconds = time.perf_counter() - started
+        left = store.ledger.totals().blobs
+    finally:
+        store.close()
+    mount.start("--offline")
+    gone = len(list(_missing(mount.cache, age)))
+    return Run(seconds, proofs.equal(left, age.blobs - gone, "the number of blobs left"))
+
+
+def _missing(cache: Path, age: Age) -> Iterator[str]:
+    """The blobs that are no more."""
+    here = {path.name for path in (cache / "blobs/sha256").glob("*/*")}
+    names = (_content(at).sha256 or "" for at in range(age.blobs))
+    return (name for name in names if name not in here)
+
+
+# Each blob that goes is on pages of its own in a large index, and shares them in a small one.
+_LOOKS: dict[str, tuple[Callable[[Mount, Age], Run], float]] = {
+    "mount until `ls`": (_until_ls, 2.0),
+    f"{NAMES} names in the largest directory, remounted": (_names, 2.0),
+    "`hubfs status`": (_status, 2.0),
+    f"evicting {EVICTED} blobs": (_evict, 5.0),
 }
 
 
@@ -159,6 +200,24 @@ def _find(mount: Mount, age: Age) -> Row:
     )
     details = use.as_details() | {"seconds": seconds}
     return Row("memory", name, "B", ours, limit, at_most(1.0), use.in_words(), details)
+
+
+def _collect(bench: Bench, mount: Mount, age: Age) -> Row:
+    """`hubfs gc`, which compares index and disk, and nobody waits for."""
+
+    def once() -> Run:
+        started = time.perf_counter()
+        told = json.loads(run(HUBFS, "gc", "--json", "--cache-dir", mount.cache))
+        seconds = time.perf_counter() - started
+        result = told["result"]
+        found = [result[each] for each in ("entered", "forgotten", "items")]
+        return Run(seconds, proofs.equal(found, [0, 0, 0], "what gc found"))
+
+    runs = [once() for _ in range(bench.runs)]
+    title = f"`hubfs gc`: an old cache / {GC_WITHIN:.0f} s"
+    return Row(
+        SECTION, title, "s", side("old", runs), bound("allowed", GC_WITHIN), at_most(1), f"{age}"
+    )
 
 
 GROUPS = (aged,)
