@@ -81,6 +81,15 @@ def test_an_adopted_file_is_found_by_either_hash_and_stays_as_it_is(
     assert not list((store.directory / "partial").iterdir())
 
 
+@pytest.mark.parametrize("copies", [True, False])
+def test_that_a_file_was_read_does_not_show(store: Store, source: Path, *, copies: bool) -> None:
+    modified = source.stat().st_mtime_ns
+    os.utime(source, ns=(0, modified))  # so that any disk that keeps this time would move it
+    adopt(store, source, copies=copies)
+    found = source.stat()
+    assert (found.st_atime_ns, found.st_mtime_ns) == (0, modified)
+
+
 def test_this_disk_clones_or_says_that_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(DATA)
     with (tmp_path / "a").open("rb") as source, (tmp_path / "b").open("wb") as target:
