@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hubfs.cli.paths import PATH
 from hubfs.cli.reaching import engine_options
 from hubfs.cli.showing import show_json
 from hubfs.config import Settings
@@ -22,7 +23,7 @@ _COLOURS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.argument("directory", type=PATH, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @engine_options
 def doctor(directory: Path | None, *, as_json: bool, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from hubfs.cli.main import complain, with_paragraphs
 from hubfs.cli.mounting import launch
 from hubfs.cli.mountoptions import Given, parse
 from hubfs.cli.options import given_sources
+from hubfs.cli.paths import PATH
 from hubfs.config.places import absolute
 from hubfs.errors import HubfsError, MountFailed, UsageError
 
@@ -20,7 +21,7 @@ MISUSE, FAILED = 1, 32  # as mount(8) has them
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("spec")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=PATH)
 @click.option("-o", "options", multiple=True, metavar="OPT[=VALUE],...", help="Settings.")
 @click.option("-s", "sloppy", is_flag=True, help="Pass over options that there are not.")
 @click.option("-f", "fake", is_flag=True, help="Check everything, and mount nothing.")

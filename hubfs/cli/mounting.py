@@ -9,6 +9,7 @@ import click
 from hubfs.cli.background import Readiness, start
 from hubfs.cli.checking import checked, warn_of_exposed
 from hubfs.cli.options import PUBLIC, given_sources, options_of
+from hubfs.cli.paths import PATH
 from hubfs.cli.serving import LOG_NAME, log_file_of, serve
 from hubfs.config import Settings
 from hubfs.config.places import absolute
@@ -21,7 +22,7 @@ LONGEST_STOP = 10.0
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=PATH)
 @options_of(PUBLIC)
 @click.option("-f", "--foreground", is_flag=True, help="Stay, and log to standard error.")
 @click.option("-v", "--verbose", is_flag=True, help="The same as --log-level info.")
@@ -76,7 +77,7 @@ def launch(sources: Sources, mountpoint: Path, *, fake: bool = False) -> Setting
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=PATH)
 @click.option("--lazy", is_flag=True, help="Detach it now, under programs that still use it.")
 @click.option("--force", is_flag=True, help="End it even if its daemon does not answer.")
 def umount(directory: Path, *, lazy: bool, force: bool) -> None:

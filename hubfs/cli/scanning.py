@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hubfs.cli.following import conclude, follow
+from hubfs.cli.paths import PATH
 from hubfs.cli.prefetching import ensure_daemon
 from hubfs.cli.reaching import Reached, engine_options, reached
 from hubfs.cli.showing import show_json, show_table
@@ -26,7 +27,7 @@ _FATES = {
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[PATH...]", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH...]", type=PATH)
 @click.option("--copy", is_flag=True, help="Copy where no blocks can be shared; never link.")
 @click.option("--all", "everything", is_flag=True, help="Adopt every file, not only models.")
 @click.option("--background", is_flag=True, help="Return at once; a daemon does the work.")

@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from hubfs.cli.changes import Changes
+from hubfs.cli.paths import PATH, PathType
 from hubfs.cli.units import USUAL_NAME, Service, stub_text, unit_text
 from hubfs.config.places import absolute, home
 from hubfs.errors import HubfsError, UsageError
@@ -27,7 +28,7 @@ _WHOSE = click.option(
 )
 _ROOT = click.option(
     "--root",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     help="Write below this directory, as for an image; nothing is told to systemd.",
 )
 _DRY = click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
@@ -47,9 +48,7 @@ def service() -> None:
 
 @service.command()
 @_WHOSE
-@click.option(
-    "--mountpoint", type=click.Path(path_type=Path), help="[default: /models, or ~/models]"
-)
+@click.option("--mountpoint", type=PATH, help="[default: /models, or ~/models]")
 @_NAME
 @click.option(
     "--link-helpers/--no-link-helpers",

@@ -195,6 +195,29 @@ def test_a_revision_that_is_blank_is_not_the_whole_repo(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mount"],
+        ["umount"],
+        ["scan"],
+        ["scan", "/srv"],
+        ["doctor"],
+        ["export", "acme/model"],
+        ["service", "install", "--dry-run", "--mountpoint"],
+        ["service", "uninstall", "--dry-run", "--root"],
+    ],
+)
+def test_a_path_that_is_empty_is_not_the_current_directory(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a variable that is not set: `hubfs scan "$MODELS"`."""
+    monkeypatch.chdir(tmp_path)
+    said = complaint(run(*command, "", HUBFS_CACHE_DIR=str(tmp_path / "cache")), 2)
+    assert said == "hubfs: an empty path names nothing\n  for the current directory, say .\n"
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.parametrize("command", [["ls"], ["status"], ["prefetch", "acme/model"], ["doctor"]])
 def test_a_cache_directory_that_is_a_file_is_named_with_who_says_so(
     command: list[str], tmp_path: Path
