@@ -113,8 +113,10 @@ def test_pages_of_jobs_and_repos_lead_to_each_other(api: Api, hub: LocalHub) -> 
     assert [name for name in names if name.startswith("pages/")] == [
         f"pages/repo{number}" for number in range(5)
     ]
-    files = api.get("/v1/hub/models/acme/flow", limit=2)
-    more = api.get("/v1/hub/models/acme/flow", limit=100, after=files["next"])
+    hub.create_repo("pages/files", FILES)
+    api.ended(api.post("/v1/hub/sync", {"repo": "pages/files"})["id"])
+    files = api.get("/v1/hub/models/pages/files", limit=2)
+    more = api.get("/v1/hub/models/pages/files", limit=100, after=files["next"])
     assert len(files["listing"]) + len(more["listing"]) == len(FILES)
 
 
