@@ -17,7 +17,7 @@ from hubfs.control.storage import Storage
 from hubfs.control.views import job_of, moment, scrub_of, standing_of, trouble_of
 from hubfs.errors import NoSuchEntry, UsageError
 from hubfs.fs.xattrs import state_of
-from hubfs.jobs.files import Files, canonical, newest, repo_named
+from hubfs.jobs.files import Files, canonical, newest, nothing_matches, repo_named
 from hubfs.jobs.queue import Wanted
 from hubfs.jobs.selection import Selection
 from hubfs.jobs.states import JobKind
@@ -111,7 +111,7 @@ class Control:
         """What a download would bring. The repo's metadata is brought up to date for it.
 
         Raises:
-            HubError: the repo cannot be had.
+            HubError: the repo cannot be had, or has no file that matches.
             UsageError: no repo can be called that.
         """
         found = await newest(
@@ -133,6 +133,8 @@ class Control:
             missing_size += content.size - cached
             if not count % 256:
                 await trio.lowlevel.checkpoint()
+        if not count:
+            raise nothing_matches(found.repo)
         return models.Check(
             repo=str(found.repo),
             commit=found.ref.commit,

@@ -9,9 +9,8 @@ import trio
 
 from hubfs.budget.evictor import Evictor
 from hubfs.budget.fitting import check_fits
-from hubfs.errors import EntryNotFound
 from hubfs.fetch.fetcher import Fetcher
-from hubfs.jobs.files import Files, newest, repo_named
+from hubfs.jobs.files import Files, newest, nothing_matches, repo_named
 from hubfs.jobs.run import Run
 from hubfs.jobs.selection import Selection
 from hubfs.jobs.transport import Transport
@@ -45,9 +44,7 @@ class Downloading:
         run.tally.files_total, run.tally.size_total = count, size
         run.log(f"{files.repo} at {files.commit[:12]}: {count} files, {size} bytes")
         if not count:
-            raise EntryNotFound(
-                f"no file of {files.repo} matches", hint=f"list its files: hubfs ls {files.repo}"
-            )
+            raise nothing_matches(files.repo)
         contents = (content for content, _ in files)
         await check_fits(self._store, self._evictor, str(files.repo), size, contents)
         await Transport(run, self._fetcher).bring(iter(files))

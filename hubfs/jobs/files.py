@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hubfs.errors import NoSuchEntry, Offline, RepoNotFound, TransientHubError, UsageError
+from hubfs.errors import (
+    EntryNotFound,
+    NoSuchEntry,
+    Offline,
+    RepoNotFound,
+    TransientHubError,
+    UsageError,
+)
 from hubfs.jobs.selection import distinct
 from hubfs.model.content import Content, Source
 from hubfs.model.identifiers import RepoId, find_repo_id
@@ -28,6 +35,11 @@ def repo_named(text: str) -> RepoId:
             f"not a repo: {text!r}", hint="repos look like org/name or datasets/org/name"
         )
     return found
+
+
+def nothing_matches(repo: RepoId) -> EntryNotFound:
+    """What is wrong where a selection has no file: it is more likely mistyped than meant."""
+    return EntryNotFound(f"no file of {repo} matches", hint=f"list its files: hubfs ls {repo}")
 
 
 async def refreshed(syncer: Syncer, repo: RepoId, revision: str) -> Synced:

@@ -155,9 +155,11 @@ def test_what_cannot_be_says_why(shell: Shell) -> None:
     assert "not a repo" in shell.run("sync", "not a repo", code=2)
     assert "there is no job 99" in shell.run("jobs", "99", code=1)
     assert "name repos" in shell.run("sync", code=2)
-    assert "no file of acme/model matches" in shell.run(
-        "prefetch", "acme/model", "--include", "*.nope", code=1
-    )
+    mistyped = ("prefetch", "acme/model", "--include", "*.nope")
+    assert "no file of acme/model matches" in shell.run(*mistyped, code=1)
+    said = shell.run(*mistyped, "--check", code=1)
+    assert "no file of acme/model matches" in said
+    assert "all of it is here" not in said
 
 
 def test_a_register_that_the_hub_refuses_makes_nothing_known(shell: Shell, hub: LocalHub) -> None:
