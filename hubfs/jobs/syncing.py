@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import trio
 
-from hubfs.errors import AccessDenied, HubError, JobIncomplete, NoConnection, NotOnHub
+from hubfs.errors import (
+    AccessDenied,
+    HubError,
+    JobIncomplete,
+    NoConnection,
+    NotOnHub,
+    RevisionNotFound,
+)
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.jobs.files import Files, refreshed, repo_named
 from hubfs.jobs.run import Run
@@ -57,15 +64,17 @@ class Syncing:
         try:
             found = await refreshed(self._syncer, repo, revision)
         except HubError as error:
-            await trio.to_thread.run_sync(self._note_refusal, repo, error)
+            await trio.to_thread.run_sync(self._note_refusal, repo, revision, error)
             raise
         await trio.to_thread.run_sync(self._note_success, repo, found.repo)
         return found
 
-    def _note_refusal(self, repo: RepoId, error: HubError) -> None:
+    def _note_refusal(self, repo: RepoId, revision: str, error: HubError) -> None:
         """What is known goes on being served; what nobody but its name was known of is not."""
         if isinstance(error, NotOnHub | AccessDenied):
             self._catalog.withdraw_repo(repo)
+        if revision and isinstance(error, RevisionNotFound):
+            return  # of the repo it says no more than that it is there
         known = self._catalog.find_canonical(repo)
         if known is not None:
             refusal = RefusalRecord(str(error), error.hint, time.time())

@@ -188,6 +188,15 @@ def test_what_was_known_before_stays_known_when_the_hub_refuses_it(api: Api, hub
     assert "acme/gone" in names(api)
 
 
+def test_a_revision_that_is_not_there_is_no_failure_of_the_repo(api: Api, hub: LocalHub) -> None:
+    hub.create_repo("acme/whole", {"config.json": b"{}"})
+    api.ended(api.post("/v1/hub/register", {"repo": "acme/whole"})["job"]["id"])
+    wish = {"repo": "acme/whole", "revision": "mistyped"}
+    job = api.ended(api.post("/v1/hub/sync", wish)["id"])
+    assert (job["state"], job["error"]) == ("failed", "acme/whole@mistyped: no such revision")
+    assert api.get("/v1/hub/models/acme/whole")["status"] == "synced"
+
+
 def test_a_repo_is_known_by_its_own_name_alone(api: Api, hub: LocalHub) -> None:
     hub.create_repo("acme/renamed", {"config.json": b"{}"})
     hub.add_alias("acme/former", "acme/renamed")
