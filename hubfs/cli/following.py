@@ -9,8 +9,9 @@ import click
 
 from hubfs.cli.ending import exit_code_of
 from hubfs.cli.reaching import Reached
-from hubfs.cli.showing import display, subject_of
+from hubfs.cli.showing import display
 from hubfs.control.client import Client, Json, has_ended
+from hubfs.jobs.states import failure_text
 from hubfs.model.text import shown
 
 
@@ -60,7 +61,8 @@ def conclude(jobs: Sequence[Json]) -> None:
     for job in jobs:
         if job["state"] != "completed":
             reason = job["error"] or job["state"]
-            click.secho(f"hubfs: {job['kind']} of {subject_of(job)}: {reason}", fg="red", err=True)
+            failure = failure_text(job["kind"], job["arguments"], reason)
+            click.secho(f"hubfs: {failure}", fg="red", err=True)
             for name, reason in job["failures"].items():
                 click.echo(f"  {shown(name)}: {reason}", err=True)
             if job["failed"] > len(job["failures"]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from hubfs.control.client import Json, has_ended
+from hubfs.jobs import states
 from hubfs.model.text import shown
 from hubfs.model.units import size_text
 
@@ -75,10 +76,7 @@ def _coloured(cell: str) -> str:
 
 def subject_of(job: Json) -> str:
     """What a job is about, in a few words."""
-    arguments = job["arguments"]
-    subject = arguments.get("repo") or arguments.get("path") or "everything"
-    revision = arguments.get("revision")
-    return f"{subject}@{revision}" if revision else str(subject)
+    return states.subject_of(job["arguments"])
 
 
 def progress_text(job: Json) -> str:

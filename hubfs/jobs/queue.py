@@ -276,8 +276,8 @@ class JobQueue:
             return  # the process ends: `close` keeps it
         COUNTERS.add("jobs_ended", kind=ended.kind, state=ended.state)
         if ended.state == JobState.FAILED:
-            about = ended.arguments.get("repo") or "everything"
-            log.warning("job %d, %s of %s: %s", number, ended.kind, about, ended.error)
+            failure = states.failure_text(ended.kind, ended.arguments, ended.error)
+            log.warning("job %d, %s", number, failure)
         run.is_over = True  # its end is written: nothing may write over it
         await self._keep(ended, line, run.take_lines())
         del self._running[number]

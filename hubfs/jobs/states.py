@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import random
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from hubfs.errors import (
     FetchFailed,
@@ -58,6 +59,19 @@ _MOVES: Final = {
     "cancelled": ({JobState.PENDING, JobState.RUNNING}, JobState.CANCELLED),
     "tried again": ({JobState.FAILED, JobState.CANCELLED}, JobState.PENDING),
 }
+
+
+def subject_of(arguments: Mapping[str, Any]) -> str:
+    """What a job is about, in a few words."""
+    subject = arguments.get("repo") or arguments.get("path") or "everything"
+    revision = arguments.get("revision")
+    return f"{subject}@{revision}" if revision else str(subject)
+
+
+def failure_text(kind: str, arguments: Mapping[str, Any], reason: str) -> str:
+    """What has failed, and why; what it is about is said once, also where a reason begins so."""
+    subject = subject_of(arguments)
+    return f"{kind} of {subject}: {reason.removeprefix(f'{subject}: ')}"
 
 
 def has_ended(record: JobRecord) -> bool:

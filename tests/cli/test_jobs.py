@@ -151,7 +151,8 @@ def test_what_nobody_waits_for_is_tried_for_long(shell: Shell, hub: LocalHub) ->
 
 
 def test_what_cannot_be_says_why(shell: Shell) -> None:
-    assert "no such repo" in shell.run("sync", "acme/none", code=1)
+    said = shell.run("sync", "acme/none", code=1)
+    assert "hubfs: sync of acme/none: no such repo, or a private one\n" in said
     assert "not a repo" in shell.run("sync", "not a repo", code=2)
     assert "there is no job 99" in shell.run("jobs", "99", code=1)
     assert "name repos" in shell.run("sync", code=2)

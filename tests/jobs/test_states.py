@@ -232,3 +232,24 @@ def test_each_content_counts_once(files: list[tuple[str, int]]) -> None:
 )
 def test_small_metadata_files_are_eager(path: str, size: int, *, expected: bool) -> None:
     assert is_eager(path, size) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "reason", "text"),
+    [
+        ("sync", {"repo": "a/b"}, "a/b: no such repo", "sync of a/b: no such repo"),
+        (
+            "download",
+            {"repo": "a/b", "revision": "v9"},
+            "a/b@v9: no such revision",
+            "download of a/b@v9: no such revision",
+        ),
+        ("evict", {"repo": "a/b", "revision": ""}, "a/b is pinned", "evict of a/b: a/b is pinned"),
+        ("scan", {"path": "/srv"}, "there is no /srv", "scan of /srv: there is no /srv"),
+        ("verify", {"repo": ""}, "1 error is left", "verify of everything: 1 error is left"),
+    ],
+)
+def test_a_failure_says_once_what_it_is_about(
+    kind: str, arguments: dict[str, str], reason: str, text: str
+) -> None:
+    assert states.failure_text(kind, arguments, reason) == text
