@@ -69,13 +69,19 @@ class Folder:
             CannotExport: it cannot be made or opened, or another export is at it.
         """
         with _told(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._open()
         try:
             self._take()
             yield
         finally:
             os.close(self._descriptor)
+
+    def _open(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as error:  # as /proc has it, where no directory can be made
+            raise CannotExport(f"cannot write {self.path}: {error.strerror}") from error
 
     def _take(self) -> None:
         try:

@@ -138,6 +138,14 @@ def test_what_a_crash_left_is_in_nobodys_way(store: Store, target: Path) -> None
     assert [each.name for each in target.iterdir()] == ["model.bin"]
 
 
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with (
+        pytest.raises(CannotExport, match=r"^cannot write /proc/hubfs: No such file or directory$"),
+        Folder(Path("/proc/hubfs")).opened(),
+    ):
+        pytest.fail("it was made")
+
+
 def test_two_exports_to_one_folder_are_one_too_many(target: Path) -> None:
     with (
         Folder(target).opened(),
