@@ -78,7 +78,7 @@ def _follow(engine: Reached, number: int, *, as_json: bool) -> None:
         show_json(ended[0])
     conclude(ended)
     if not as_json:
-        click.echo(f"job {number} completed  {progress_text(ended[0])}")
+        click.echo(f"job {number} completed  {progress_text(ended[0])}".rstrip())
 
 
 def _list(found: list[Json], *, as_json: bool) -> None:

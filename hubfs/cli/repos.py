@@ -50,10 +50,17 @@ def register(repo: str, *, no_sync: bool, wait: bool, as_json: bool, settings: S
         if as_json:
             show_json({**known, "job": jobs[0] if jobs else job})
         elif not jobs:
-            click.echo(f"{known['repo']} is known" + (f", job {job['id']} syncs it" * bool(job)))
+            click.echo(_told_of(known["repo"], job))
         conclude(jobs)
         if jobs and not as_json:
             _tell_of_sync(jobs[0])
+
+
+def _told_of(repo: str, job: Json | None) -> str:
+    if job is None:
+        return f"{repo} is known"
+    # The Hub has yet to answer, and what it refuses does not become known.
+    return f"job {job['id']} syncs {repo}: hubfs jobs {job['id']} --follow"
 
 
 @click.command()

@@ -174,6 +174,17 @@ def test_a_register_that_the_hub_refuses_makes_nothing_known(shell: Shell, hub: 
     ]
 
 
+def test_a_register_that_nobody_waits_for_promises_nothing(shell: Shell) -> None:
+    with shell.daemon():
+        said = shell.run("register", "acme/none")
+        assert said == "job 1 syncs acme/none: hubfs jobs 1 --follow\n"
+        shell.run("jobs", "1", "--follow", code=1)
+        assert shell.json("ls") == []
+        assert shell.run("register", "acme/model", "--no-sync") == "acme/model is known\n"
+        shell.run("gc")
+        assert shell.run("jobs", "2", "--follow") == "job 2 completed\n"
+
+
 def test_ctrl_c_keeps_the_job_and_the_same_command_goes_on_with_it(
     shell: Shell, hub: LocalHub
 ) -> None:
