@@ -65,7 +65,7 @@ def _described(name: str, chosen: Chosen) -> dict[str, Any]:
 
 @config.command()
 def path() -> None:
-    r"""Print where configuration files are looked for, what counts more first.
+    r"""Print where files are looked for, what counts more first.
 
     \b
     Examples:

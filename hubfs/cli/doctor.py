@@ -27,7 +27,7 @@ _COLOURS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @engine_options
 def doctor(directory: Path | None, *, as_json: bool, settings: Settings) -> None:
-    r"""Check what hubfs needs of this machine, its disk and its network, and say what to do.
+    r"""Check machine, disk and network, and say what to do.
 
     With DIRECTORY, check as well whether the Hub can be mounted there. Nothing
     is changed, and a daemon that runs is not disturbed.

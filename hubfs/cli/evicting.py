@@ -23,9 +23,10 @@ _SHOWN = 50
 @_JSON
 @engine_options
 def gc(*, to: int | None, dry_run: bool, as_json: bool, settings: Settings) -> None:
-    r"""Delete what was used longest ago, and tidy up: old commits, what a crash left.
+    r"""Delete what was used longest ago, and tidy up.
 
-    What is open or pinned stays. A mount within its budget needs none of this.
+    Tidied up are old commits, and what a crash left. What is open or pinned
+    stays. A mount within its budget needs none of this.
 
     \b
     Examples:

@@ -53,7 +53,7 @@ def export(  # noqa: PLR0913 - an option is an argument
     as_json: bool,
     settings: Settings,
 ) -> None:
-    r"""Write the files of REPO to DIR, as plain files that need no hubfs.
+    r"""Write the files of REPO to DIR, which then needs no hubfs.
 
     What is not here yet is fetched first. Each file appears whole or not at
     all. What is in DIR already, and right, stays; what differs is left alone

@@ -114,7 +114,7 @@ def _show(job: Json, *, as_json: bool) -> None:
 @_JSON
 @engine_options
 def status(*, watch: bool, as_json: bool, settings: Settings) -> None:
-    r"""Say how the daemon, the cache and the jobs are, and what went wrong lately.
+    r"""Say how daemon, cache and jobs are, and what went wrong.
 
     \b
     Examples:

@@ -21,7 +21,9 @@ _SUBJECTS = click.argument(
 @_JSON
 @engine_options
 def pin(subjects: tuple[str, ...], *, as_json: bool, settings: Settings) -> None:
-    r"""Let the files of REPO stay here when room is made; alone, list what is pinned.
+    r"""Let the files of REPO stay here when room is made.
+
+    Without REPO, list what is pinned.
 
     A pin means what its names mean: when a branch moves on, it keeps what the
     new commit has. It fetches nothing; hubfs prefetch does.

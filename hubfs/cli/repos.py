@@ -26,13 +26,13 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for pr
 
 
 @click.command()
-@click.argument("repo")
+@click.argument("repo", metavar="REPO[@REV]")
 @click.option("--no-sync", is_flag=True, help="Only remember the name.")
 @click.option("--wait", is_flag=True, help="Return when it is synced.")
 @_JSON
 @engine_options
 def register(repo: str, *, no_sync: bool, wait: bool, as_json: bool, settings: Settings) -> None:
-    r"""Make REPO known, so that it is listed, and sync it in the background.
+    r"""Make REPO known, and sync it in the background.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def _told_of(repo: str, job: Json | None) -> str:
 
 
 @click.command()
-@click.argument("repos", nargs=-1, metavar="[REPO...]", shell_complete=complete_repo)
+@click.argument("repos", nargs=-1, metavar="[REPO[@REV]]...", shell_complete=complete_repo)
 @click.option("--all", "everything", is_flag=True, help="Sync all known repos.")
 @click.option("--wait", is_flag=True, help="Return when it is done.")
 @_EAGER
@@ -79,7 +79,7 @@ def sync(
     as_json: bool,
     settings: Settings,
 ) -> None:
-    r"""List the files of REPO anew, and fetch its small metadata files.
+    r"""List the files of REPO anew, and fetch small metadata files.
 
     \b
     Examples:
@@ -128,13 +128,14 @@ def _tell_of_sync(job: Json) -> None:
 
 
 @click.command()
-@click.argument("repo", required=False, shell_complete=complete_repo)
+@click.argument("repo", required=False, metavar="[REPO[@REV]]", shell_complete=complete_repo)
 @_JSON
 @engine_options
 def ls(repo: str | None, *, as_json: bool, settings: Settings) -> None:
-    r"""List the files of REPO: what they are, and how much of each is on this node.
+    r"""List the known repos, or the files of REPO.
 
-    Without REPO, list the known repos. A repo that is not known is synced first.
+    Of a file it says what it is, and how much of it is on this node. A repo
+    that is not known is synced first.
 
     \b
     Examples:

@@ -66,9 +66,10 @@ def install(
     root: Path | None,
     dry_run: bool,
 ) -> None:
-    r"""Write a unit of systemd, a configuration to begin with, and links for mount(8).
+    r"""Write what systemd needs to look after a mount.
 
-    A configuration that is there is kept. Nothing is started.
+    That is a unit, a configuration to begin with, and links for mount(8). A
+    configuration that is there is kept. Nothing is started.
 
     \b
     Examples:

@@ -43,7 +43,7 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print what makes SHELL complete commands, options and names of repos.
+    r"""Print what makes SHELL complete commands and names of repos.
 
     \b
     Examples:

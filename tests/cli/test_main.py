@@ -60,6 +60,11 @@ def test_the_program_lists_its_commands_and_says_what_it_is() -> None:
         assert f"\n  {command} " in output
 
 
+@pytest.mark.parametrize("group", [[], ["config"], ["service"]])
+def test_what_a_list_of_commands_says_of_each_is_not_cut_off(group: list[str]) -> None:
+    assert "..." not in run(*group, "--help").output.partition("Commands:")[2]
+
+
 def test_the_version_is_told() -> None:
     assert run("--version").output.startswith("hubfs, version ")
 
