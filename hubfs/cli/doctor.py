@@ -18,6 +18,7 @@ from hubfs.daemon.diagnosis.apart import carried_out
 from hubfs.daemon.diagnosis.checks import Checks
 from hubfs.daemon.diagnosis.verdicts import Level, Verdict
 from hubfs.model.text import shown
+from hubfs.model.units import counted
 
 _COLOURS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
 
@@ -53,7 +54,7 @@ def doctor(directory: Path | None, *, as_json: bool, settings: Settings) -> None
         show_json({"verdicts": [asdict(each) for each in verdicts], "counts": counts})
     else:
         notes, problems = counts[Level.NOTE], counts[Level.PROBLEM]
-        click.echo(f"{_plural(problems, 'problem')}, {_plural(notes, 'note')}")
+        click.echo(f"{counted(problems, 'problem')}, {counted(notes, 'note')}")
     if counts[Level.PROBLEM]:
         raise click.exceptions.Exit(1)
 
@@ -70,7 +71,3 @@ def _told(verdict: Verdict) -> Verdict:
     if verdict.advice:
         click.echo(f"{'':<22} {shown(verdict.advice)}")
     return verdict
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

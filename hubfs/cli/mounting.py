@@ -79,7 +79,7 @@ def launch(sources: Sources, mountpoint: Path, *, fake: bool = False) -> Setting
 @click.command()
 @click.argument("directory", type=PATH)
 @click.option("--lazy", is_flag=True, help="Detach it now, under programs that still use it.")
-@click.option("--force", is_flag=True, help="End it even if its daemon does not answer.")
+@click.option("--force", is_flag=True, help="End it even if its daemon is stuck; needs root.")
 def umount(directory: Path, *, lazy: bool, force: bool) -> None:
     r"""Unmount DIRECTORY, and return when its daemon has ended.
 
@@ -87,6 +87,7 @@ def umount(directory: Path, *, lazy: bool, force: bool) -> None:
     Examples:
       hubfs umount /models
       hubfs umount --lazy /models
+      hubfs umount --force /models
     """
     path = absolute(directory)
     found = kernel.find_mount(path)

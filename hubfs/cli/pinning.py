@@ -8,7 +8,8 @@ from hubfs.cli.reaching import complete_repo, engine_options, reached, split_rev
 from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Client, Json
-from hubfs.model.units import size_text
+from hubfs.errors import UsageError
+from hubfs.model.units import counted, size_text
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 _SUBJECTS = click.argument(
@@ -64,7 +65,7 @@ def unpin(
       hubfs unpin --all
     """
     if everything == bool(subjects):
-        raise click.UsageError("either name what is pinned, or give --all")
+        raise UsageError("what is to be unpinned?", hint="either name pins, or give --all")
     wishes = [_wish(each) for each in subjects]
     with reached(settings) as engine:
         wishes = _pinned(engine.client) if everything else wishes
@@ -74,7 +75,7 @@ def unpin(
         if as_json:
             show_json(left)
         else:
-            gone = "1 pin is gone" if len(wishes) == 1 else f"{len(wishes)} pins are gone"
+            gone = counted(len(wishes), "pin is gone", "pins are gone")
             click.echo(f"{gone}, {len(left)} left")
 
 

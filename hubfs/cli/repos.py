@@ -14,7 +14,7 @@ from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import HubfsError, UsageError
 from hubfs.jobs.selection import EAGER_SIZE
-from hubfs.model.units import size_text
+from hubfs.model.units import counted, size_text
 
 _EAGER = click.option(
     "--eager-size",
@@ -124,7 +124,7 @@ def _tell_of_sync(job: Json) -> None:
         held = f"{files_text(result['files'])}, {size_text(result['size'])}"
         click.echo(f"{result['repo']} at {result['commit'][:12]}: {held}")
     elif "repos" in result:
-        click.echo(f"{result['repos']} repos are synced")
+        click.echo(f"{counted(result['repos'], 'repo')} synced")
 
 
 @click.command()

@@ -15,7 +15,7 @@ from hubfs.config import Settings
 from hubfs.config.places import absolute, hub_cache_dir
 from hubfs.control.client import Json
 from hubfs.errors import UsageError
-from hubfs.model.units import size_text
+from hubfs.model.units import counted, size_text
 
 _FATES = {
     "adopted": "adopted",
@@ -125,6 +125,6 @@ def _report(job: Json) -> None:
         click.echo(f"adopted: {hows}")
     repos = result.get("repos", {})
     if repos.get("listed"):
-        click.echo(f"{repos['listed']} repos can be listed and read without the Hub")
+        click.echo(f"{counted(repos['listed'], 'repo')} can be listed and read without the Hub")
     if repos.get("unlisted"):
-        click.echo(f"{repos['unlisted']} repos need the Hub to be listed, not to be read")
+        click.echo(f"{counted(repos['unlisted'], 'repo')} can be read without the Hub, not listed")

@@ -14,7 +14,7 @@ import click
 from hubfs.control.client import Json, has_ended
 from hubfs.jobs import states
 from hubfs.model.text import shown
-from hubfs.model.units import size_text
+from hubfs.model.units import counted, size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,7 +35,7 @@ _COLOURS = {
 
 def files_text(count: int) -> str:
     """`1 file`, `2 files`."""
-    return "1 file" if count == 1 else f"{count} files"
+    return counted(count, "file")
 
 
 def seconds_text(seconds: float | None) -> str:

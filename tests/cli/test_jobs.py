@@ -104,9 +104,10 @@ def test_the_flow_without_a_daemon(shell: Shell, hub: LocalHub) -> None:
     assert done["jobs"][0]["progress"]["bytes"] == len(WEIGHTS)
     brought = [hub.log.content_bytes(path) for path in FILES if path.endswith("safetensors")]
     assert sorted(brought) == [0, len(WEIGHTS)]
+    assert shell.run("sync", "--all") == "1 repo synced\n"
     hub.down()
     assert [repo["repo"] for repo in shell.json("ls")] == ["acme/model"]
-    assert [job["kind"] for job in shell.json("jobs")] == ["download", "sync"]
+    assert [job["kind"] for job in shell.json("jobs")] == ["sync", "download", "sync"]
     assert "completed" in shell.run("jobs", "2")
     status = shell.json("status")
     assert not status["is_daemon"]

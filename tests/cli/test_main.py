@@ -93,6 +93,11 @@ def test_the_version_is_told() -> None:
             "'sometimes' is not one of auto, never, always",
         ),
         (["umount", "/models", "--forcefully"], "No such option"),
+        (
+            ["unpin"],
+            "hubfs: what is to be unpinned?\n  either name pins, or give --all\n",
+        ),
+        (["unpin", "--all", "acme/model"], "hubfs: what is to be unpinned?\n"),
     ],
 )
 def test_misuse_says_what_a_right_one_looks_like(arguments: list[str], reason: str) -> None:

@@ -40,7 +40,7 @@ def test_room_is_made_but_for_what_is_pinned(shell: Shell) -> None:
     assert "pinned" in shell.run("status")
     assert "is pinned" in shell.run("rm", "acme/model", code=1)
     assert "pinned are acme/model:*.gguf" in shell.run("unpin", "acme/model", code=1)
-    assert "name what is pinned" in shell.run("unpin", code=2)
+    assert "name pins" in shell.run("unpin", code=2)
     assert shell.json("unpin", "--all") == []
     assert "acme/model is forgotten" in shell.run("rm", "acme/model")
     assert shell.json("ls") == []

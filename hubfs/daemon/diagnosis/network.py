@@ -7,6 +7,7 @@ from typing import Final
 
 from hubfs.daemon.diagnosis.verdicts import Verdict, fine, noted, wrong
 from hubfs.hub.survey import EndpointFacts, TokenFacts, WayFacts
+from hubfs.model.units import counted
 
 FAR: Final = 1.0
 SKEWED: Final = 60.0
@@ -27,7 +28,7 @@ def judge_way(facts: WayFacts) -> Iterator[Verdict]:
             "name", f"{name} is not found: {facts.error}", "look at the endpoint, and at DNS"
         )
     else:
-        yield fine("name", f"{name} has {facts.addresses} address(es)")
+        yield fine("name", f"{name} has {counted(facts.addresses, 'address', 'addresses')}")
     if facts.is_encrypted:
         by = facts.certificates or "the public authorities"
         yield fine("certificates", f"trusted are those of {by}")
