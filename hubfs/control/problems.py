@@ -103,6 +103,9 @@ def _of_error(error: Exception) -> Problem:
 def _of_validation(error: Exception) -> Problem:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
     first = error.errors()[0]
+    if isinstance(first.get("input"), bytes):  # only what says that it is JSON is read as such
+        hint = "send it with content-type: application/json"
+        return Problem(title="what was sent is not marked as JSON", status=422, hint=hint)
     where = ".".join(str(part) for part in first["loc"])
     return Problem(
         title=f"{where}: {first['msg']}", status=422, hint="the API is described at /openapi.json"

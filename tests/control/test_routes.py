@@ -143,6 +143,19 @@ def test_failures_are_problems(api: Api, method: str, path: str, body: object, s
     assert problem["title"]
 
 
+def test_what_is_not_marked_as_json_is_told_how_to_be(api: Api) -> None:
+    """As curl sends it, unless told otherwise."""
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    body = b'{"repo": "acme/unknown"}'
+    for path in ("register", "sync", "download", "scan", "verify", "evict", "pins"):
+        answer = api.client.post(f"/v1/hub/{path}", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["title"]) == (
+            422,
+            "what was sent is not marked as JSON",
+        )
+        assert "content-type: application/json" in answer.json()["hint"]
+
+
 def test_a_method_that_is_not_there_names_those_that_are(api: Api) -> None:
     assert api.client.put("/v1/hub/jobs/1").headers["allow"] == "DELETE, GET"
     assert api.client.get("/v1/hub/sync").headers["allow"] == "POST"
