@@ -118,7 +118,7 @@ class MetadataClient:
             Offline: hubfs makes no requests.
         """
         if self._transport is None:
-            raise Offline(f"{subject}: not known here, and hubfs is offline")
+            raise Offline(f"{subject}: the Hub is not asked, since hubfs is offline")
         question = _Question(url, subject, patience)
         deadline = trio.current_time() + patience
         attempt = 0

@@ -105,9 +105,11 @@ def test_the_flow_without_a_daemon(shell: Shell, hub: LocalHub) -> None:
     brought = [hub.log.content_bytes(path) for path in FILES if path.endswith("safetensors")]
     assert sorted(brought) == [0, len(WEIGHTS)]
     assert shell.run("sync", "--all") == "1 repo synced\n"
+    said = shell.run("sync", "acme/model", "--offline", code=1)
+    assert "sync of acme/model: the Hub is not asked, since hubfs is offline\n" in said
     hub.down()
     assert [repo["repo"] for repo in shell.json("ls")] == ["acme/model"]
-    assert [job["kind"] for job in shell.json("jobs")] == ["sync", "download", "sync"]
+    assert [job["kind"] for job in shell.json("jobs")] == ["sync", "sync", "download", "sync"]
     assert "completed" in shell.run("jobs", "2")
     status = shell.json("status")
     assert not status["is_daemon"]
