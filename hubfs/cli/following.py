@@ -21,18 +21,18 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
     Ctrl-C ends the waiting, with exit code 130, and says what becomes of the jobs. So does a
     signal that ends a command with an engine of its own.
     """
+    ended: dict[int, Json] = {}
     try:
         with display() as shown:
-            ended: dict[int, Json] = {}
             for job in _changes(reached.client, numbers):
-                shown.show(job)
                 if has_ended(job):
                     ended[job["id"]] = job
+                shown.show(job)
                 if len(ended) == len(set(numbers)):
                     break
         return [reached.client.job(number) for number in numbers]
     except KeyboardInterrupt as interrupt:
-        _explain(reached, numbers)
+        _explain(reached, [number for number in numbers if number not in ended] or numbers)
         raise click.exceptions.Exit(exit_code_of(interrupt)) from None
 
 
@@ -46,14 +46,15 @@ def _changes(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
 
 
 def _explain(reached: Reached, numbers: Sequence[int]) -> None:
-    which = ", ".join(str(number) for number in numbers)
+    which = "job " if len(numbers) == 1 else "jobs "
+    which += ", ".join(str(number) for number in numbers)
     if reached.is_daemon:
-        click.echo(f"\njob {which} goes on in the daemon", err=True)
+        click.echo(f"\nthe daemon goes on with {which}", err=True)
         click.echo(f"  look on: hubfs jobs {numbers[0]} --follow", err=True)
         click.echo(f"  stop it: hubfs jobs {numbers[0]} --cancel", err=True)
     else:
-        click.echo(f"\njob {which} is kept, and so is what it has brought", err=True)
-        click.echo("  the same command goes on with it; so does a mount", err=True)
+        click.echo(f"\nwhat has come is kept, and {which} too", err=True)
+        click.echo("  the same command goes on; so does a mount", err=True)
 
 
 def conclude(jobs: Sequence[Json]) -> None:

@@ -204,6 +204,22 @@ def test_ctrl_c_keeps_the_job_and_the_same_command_goes_on_with_it(
     assert [(job["id"], job["state"]) for job in done] == [(1, "completed")]
 
 
+def test_ctrl_c_speaks_of_the_jobs_that_have_not_ended(shell: Shell, hub: LocalHub) -> None:
+    hub.create_repo("acme/small", {"config.json": b"{}"})
+    hub.create_repo("acme/other", {"model.gguf": random.Random(3).randbytes(MIB)})
+    shell.run("prefetch", "acme/small")
+    hub.bandwidth = MIB // 4
+    running = shell.begin("prefetch", "acme/model", "acme/small", "acme/other")
+    assert running.stderr is not None
+    said = [running.stderr.readline()]
+    while not said[-1].startswith("job 3  download  acme/small  completed"):
+        said.append(running.stderr.readline())
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+    assert "what has come is kept, and jobs 2, 4 too\n" in errors
+
+
 def left_behind(shell: Shell) -> list[Path]:
     """What says that somebody owns the cache."""
     runtime = Path(shell.environment["XDG_RUNTIME_DIR"])
