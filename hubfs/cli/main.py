@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -51,6 +52,8 @@ class _Group(click.Group):
         return with_paragraphs(found)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
+        if os.environ.get("NO_COLOR"):  # no-color.org; bars know it by themselves
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except HubfsError as error:

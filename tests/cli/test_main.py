@@ -181,6 +181,18 @@ def test_who_mounts_is_told_which_webhook_lacks_a_secret_or_leads_back(tmp_path:
     assert said.startswith("hubfs: HUBFS_HTTP: listening at 0.0.0.0 needs a token\n")
 
 
+def test_colours_are_for_terminals_and_not_where_they_are_unwanted(tmp_path: Path) -> None:
+    for is_terminal, no_color, is_coloured in (
+        (False, "", False),
+        (True, "", True),
+        (True, "1", False),
+    ):
+        variables = {"NO_COLOR": no_color}
+        arguments = ["umount", str(tmp_path)]
+        result = CliRunner().invoke(main, arguments, env=variables, color=is_terminal)
+        assert ("\x1b[31m" in result.stderr) is is_coloured
+
+
 @pytest.mark.parametrize("blank", ["", " ", "@main"])
 @pytest.mark.parametrize(
     "command",
