@@ -123,8 +123,8 @@ class Backings:
     def _register(self, descriptor: int) -> int:
         """The kernel's id for it; 0 if the kernel refuses, or others may change the file."""
         try:
-            with unlinked(descriptor) as kept:
-                return self._registrar.register(kept) if kept is not None else 0
+            with unlinked(descriptor) as is_ours:
+                return self._registrar.register(descriptor) if is_ours else 0
         except OSError as error:
             if not self.refusal:
                 self.refusal = _why(error)

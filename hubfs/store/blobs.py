@@ -94,12 +94,14 @@ class Blobs:
     def is_sound(self, sha256: str, found: os.stat_result) -> bool:
         """Whether the blob's file, which is as `found`, must hold what its name says.
 
-        One of our own was not written since it was recorded: who changed it through a name that
-        it had for a while, as an export's, has left a mark.
+        One of our own is as it was recorded: who changed it through a name that it had for a
+        while, as an export's, has left a mark. The time of its bytes can be set back, that of
+        its inode by nobody.
         """
         stamp = self.links.find(sha256)
-        is_written = stamp is None and found.st_mtime > self._recorded_at(sha256)
-        return is_sound(found, stamp) and not is_written
+        changed_at = max(found.st_mtime, found.st_ctime)
+        is_changed = stamp is None and changed_at > self._recorded_at(sha256)
+        return is_sound(found, stamp) and not is_changed
 
     def _recorded_at(self, sha256: str) -> float:
         with self._index.read() as txn:

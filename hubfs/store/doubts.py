@@ -10,7 +10,7 @@ from hubfs.errors import StoreDamaged
 from hubfs.model.content import Content
 from hubfs.store.blobs import Blobs
 from hubfs.store.files import sync_directory, writing
-from hubfs.store.links import Stamp, stilled
+from hubfs.store.links import Stamp, has_writer, stilled
 from hubfs.store.rehash import digests_of
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _is_right_now(blobs: Blobs, sha256: str, descriptor: int) -> bool:
     after = os.fstat(descriptor)
     if Stamp.of(after) != Stamp.of(before):
         return False
-    if after.st_nlink > 1:
+    if after.st_nlink > 1 or has_writer(descriptor):
         blobs.links.put_all([(sha256, Stamp.of(after))])
     else:
         blobs.links.drop_all([sha256])

@@ -192,10 +192,9 @@ class Folder:
 def _link(blob: int, directory: int, name: str) -> None:
     with linking(blob) as is_allowed:
         if not is_allowed:
-            text = "the kernel reads it by itself for a program, and would not notice a change"
-            raise CannotExport(
-                text, hint="end that program, or leave out --link: it is copied then"
-            )
+            text = "a program has it open or mapped, and might not notice a change"
+            hint = "end that program, or leave out --link: it is copied then"
+            raise CannotExport(text, hint=hint)
         source = f"/proc/self/fd/{blob}"
         os.link(source, name, src_dir_fd=blob, dst_dir_fd=directory, follow_symlinks=True)
 

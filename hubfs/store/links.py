@@ -7,8 +7,9 @@ file with other names of which nothing is recorded is in doubt from the start,
 so neither a crash nor a lost index makes one pass for a blob of our own.
 
 What the kernel reads by itself nobody can look at. So no link is made of a blob
-while that goes on (`unlinked` and `linking` exclude each other by a lock on the
-file, which the kernel keeps as long as it has the file, even if the daemon dies).
+that anybody has open or mapped, and the kernel is given none while a link is made:
+a lock on the file lets only one of the two go on. A lease tells who has a file:
+mappings count, whose descriptor is closed and whose daemon is dead.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -108,41 +110,56 @@ def stilled(descriptor: int) -> os.stat_result:
 
 
 @contextlib.contextmanager
-def unlinked(descriptor: int) -> Iterator[int | None]:
-    """Another descriptor of an open blob, of which no link is made while anything holds that open.
-
-    It is closed at the end: whom it was given to, as the kernel, must keep its file. None of a
-    blob that has another name, or is being given one.
-
-    Raises:
-        OSError: the file cannot be opened again, or locked.
-    """
-    kept = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield kept if _is_locked(kept, fcntl.LOCK_SH) and os.fstat(kept).st_nlink <= 1 else None
-    finally:
-        os.close(kept)
-
-
-@contextlib.contextmanager
-def linking(descriptor: int) -> Iterator[bool]:
-    """Whether a link of the open blob may be made within.
+def unlinked(descriptor: int) -> Iterator[bool]:
+    """Whether the open blob has no other name; within, it is given none.
 
     Raises:
         OSError: the file cannot be locked.
     """
-    is_locked = _is_locked(descriptor, fcntl.LOCK_EX)
+    with _locked(descriptor, fcntl.LOCK_SH) as is_locked:
+        yield is_locked and os.fstat(descriptor).st_nlink <= 1
+
+
+@contextlib.contextmanager
+def linking(descriptor: int) -> Iterator[bool]:
+    """Whether a link of the blob may be made within: nobody else has it open or mapped.
+
+    Raises:
+        OSError: the file cannot be locked.
+    """
+    with _locked(descriptor, fcntl.LOCK_EX) as is_locked:
+        yield is_locked and _is_ours_alone(descriptor, fcntl.F_WRLCK)
+
+
+def has_writer(descriptor: int) -> bool:
+    """Whether anybody has the file open to write, or it cannot be told.
+
+    `descriptor` is one to read.
+    """
+    return not _is_ours_alone(descriptor, fcntl.F_RDLCK)
+
+
+def _is_ours_alone(descriptor: int, lease: int) -> bool:
+    """Whether a lease could be had: fcntl(2) gives one where no other descriptor is in its way."""
     try:
-        yield is_locked
-    finally:
-        if is_locked:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        # Who opens the file meanwhile breaks the lease: by a signal that does nothing.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, lease)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
 
 
-def _is_locked(descriptor: int, kind: int) -> bool:
-    """Whether the lock could be had at once."""
+@contextlib.contextmanager
+def _locked(descriptor: int, kind: int) -> Iterator[bool]:
+    """Whether the lock could be had at once; it is held within."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

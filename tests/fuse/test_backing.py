@@ -125,18 +125,20 @@ def test_no_link_is_made_of_what_is_passed_through_and_nothing_linked_is_passed_
     blob = tmp_path / "blob"
     blob.touch()
     backings = Backings(kernel)
-    with blob.open("rb") as ours, blob.open("rb") as exported:
-        with linking(exported.fileno()) as is_allowed:
+    with blob.open("rb") as exported:
+        with linking(exported.fileno()) as is_allowed, blob.open("rb") as ours:
             assert is_allowed
             assert backings.open(1, 10, ours.fileno()) == CACHED
-        assert backings.open(2, 11, ours.fileno()).backing
+        with blob.open("rb") as ours:
+            assert backings.open(2, 11, ours.fileno()).backing
         with linking(exported.fileno()) as is_allowed:
             assert not is_allowed
         backings.close(2, 11)
         with linking(exported.fileno()) as is_allowed:
             assert is_allowed
             (tmp_path / "exported").hardlink_to(blob)
-        assert backings.open(3, 12, ours.fileno()) == CACHED
+        with blob.open("rb") as ours:
+            assert backings.open(3, 12, ours.fileno()) == CACHED
         assert not backings.refusal
 
 

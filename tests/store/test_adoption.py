@@ -162,18 +162,39 @@ def test_what_is_linked_from_outside_is_looked_at_again(store: Store, tmp_path: 
     assert checked(store) == DATA
 
 
+@pytest.mark.parametrize("is_set_back", [False, True])
 def test_one_that_was_changed_through_a_name_that_is_gone_is_not_read(
-    store: Store, tmp_path: Path
+    store: Store, tmp_path: Path, *, is_set_back: bool
 ) -> None:
+    """Not even if the time of its bytes is an old one, as of what `cp -p` has written."""
     path = admit(store, lfs_content(DATA), DATA)
     exported = tmp_path / "exported"
     os.link(path, exported)
     exported.chmod(0o644)
     with exported.open("r+b") as file:
         file.write(WRONG)
+    if is_set_back:
+        os.utime(exported, (1e9, 1e9))
     exported.unlink()
     assert read(store, lfs_content(DATA)) is None
     assert checked(store) is None
+
+
+def test_one_that_somebody_can_still_write_to_is_looked_at_each_time(
+    store: Store, tmp_path: Path
+) -> None:
+    """Who has opened the file by a name that is gone needs no name to change it."""
+    path = admit(store, lfs_content(DATA), DATA)
+    exported = tmp_path / "exported"
+    os.link(path, exported)
+    exported.chmod(0o644)
+    with exported.open("r+b", buffering=0) as file:
+        exported.unlink()
+        assert checked(store) == DATA
+        assert store.blobs.find_stamp(lfs_content(DATA))
+        file.write(WRONG)
+        assert read(store, lfs_content(DATA)) is None
+        assert checked(store) is None
 
 
 def test_one_of_a_time_that_is_to_come_is_trusted_again(store: Store) -> None:
