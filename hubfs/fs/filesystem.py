@@ -6,6 +6,7 @@ may wait for the network.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from hubfs.fs import xattrs
 from hubfs.fs.annex import Annex, InMemoryFile
 from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, absent
 from hubfs.fs.inodes import ROOT, SPACES, Place, number_within, place_of, region_of
+from hubfs.fs.listings import NotInMemory
 from hubfs.fs.namespace import Namespace
 from hubfs.fs.trees import Tree, Trees
 from hubfs.model.content import Content, Source
@@ -38,7 +40,6 @@ from hubfs.sync.syncer import Key
 
 SHARDS_AHEAD = 2
 FIRST_BYTE = ByteRange(0, 1)
-_IN_REPOS = frozenset({"view", "snapshot"})
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Filesystem:
         self._store = store
         self._catalog = catalog
         self._namespace = namespace
-        self._trees = trees
+        self._trees, self._in_memory = trees, trees.in_memory()
         self._fetcher = fetcher
         self._nodes: dict[int, Node] = {}
         self._handles = itertools.count(1)
@@ -88,41 +89,33 @@ class Filesystem:
             NotADirectory: `parent` is none.
             HubError: the name is not known, and the Hub cannot tell.
         """
-        found = self.find_in_repo(parent, name)
-        if found is not None:
-            return found
+        annex = self._owner(parent)
+        number, ordinal = place_of(parent)
+        if not annex and number and (node := self._node(number)).role == "view":
+            return self._trees.lookup(self._trees.tree(number, node), ordinal, name)
         try:
             text = name.decode()
         except UnicodeDecodeError:
             return absent(FOREVER)  # the Hub speaks JSON: no name there is spelt so
-        annex = self._owner(parent)
         if annex is not None:
             return await annex.lookup(parent, text)
         if parent == ROOT and text in self._annexes:
             return self._annexes[text].attributes(self._annexes[text].root)
-        number = place_of(parent).number
         if not number:
             return await self._namespace.lookup_fixed(parent, text)
-        node = self._node(number)
         if node.role == "org":
             return await self._namespace.lookup_in_org(node, text)
         raise NotADirectory(f"inode {parent} is no directory")
 
-    def find_in_repo(self, parent: int, name: bytes) -> Attributes | None:
-        """What `name` is in `parent`, if that is a directory of a repo; no request is made for it.
-
-        Thread-safe.
-
-        Raises:
-            StaleHandle: the index does not know it any more.
-        """
-        place = place_of(parent)
-        if self._owner(parent) or not place.number:
+    def known_entry(self, parent: int, name: bytes) -> Attributes | None:
+        """What `lookup` tells of a name in a repo, if it is in memory. Thread-safe; never waits."""
+        number, ordinal = place_of(parent)
+        tree = self._known_tree(parent)
+        if tree is None or self._nodes[number].role != "view":
             return None
-        node = self._node(place.number)
-        if node.role != "view":
-            return None
-        return self._trees.lookup(self._trees.tree(place.number, node), place.ordinal, name)
+        with contextlib.suppress(NotInMemory):
+            return self._in_memory.lookup(tree, ordinal, name)
+        return None
 
     def attributes(self, inode: int) -> Attributes:
         """The attributes of a known inode.
@@ -130,35 +123,34 @@ class Filesystem:
         Raises:
             StaleHandle: it is not known.
         """
-        found = self.attributes_in_repo(inode)
-        if found is not None:
-            return found
         annex = self._owner(inode)
         if annex is not None:
             return annex.attributes(inode)
-        number = place_of(inode).number
-        if not number:
+        place = place_of(inode)
+        if not place.number:
             if not 1 <= inode <= SPACES:
                 raise StaleHandle(f"inode {inode} is unknown")
             return self._namespace.fixed_attributes(inode)
-        node = self._node(number)
-        if node.role == "org":
-            return self._namespace.org_attributes(number)
-        return self._namespace.link_attributes(number, node)
-
-    def attributes_in_repo(self, inode: int) -> Attributes | None:
-        """The attributes of `inode`, if it is a file or directory of a repo. Thread-safe.
-
-        Raises:
-            StaleHandle: the index does not know it any more.
-        """
-        place = place_of(inode)
-        if self._owner(inode) or not place.number:
-            return None
         node = self._node(place.number)
-        if node.role not in _IN_REPOS:
-            return None
+        if node.role == "org":
+            return self._namespace.org_attributes(place.number)
+        if node.role == "alias":
+            return self._namespace.link_attributes(place.number, node)
         return self._trees.attributes(self._trees.tree(place.number, node), place)
+
+    def known_attributes(self, inode: int) -> Attributes | None:
+        """What `attributes` tells of an inode in a repo, if it is in memory. As `known_entry`."""
+        tree = self._known_tree(inode)
+        with contextlib.suppress(NotInMemory):
+            return self._in_memory.attributes(tree, place_of(inode)) if tree else None
+        return None
+
+    def _known_tree(self, inode: int) -> Tree | None:
+        """The tree that `inode` is in, if it is in memory."""
+        number = place_of(inode).number
+        if self._owner(inode) or number not in self._nodes:
+            return None
+        return self._trees.recent(number)
 
     def read_link(self, inode: int) -> bytes:
         """Where the symlink `inode` leads.
@@ -216,7 +208,7 @@ class Filesystem:
             return OpenDirectory(annex.lines(inode), is_frozen=False)
         place = place_of(inode)
         node = self._node(place.number) if place.number else None
-        if node is not None and node.role in _IN_REPOS:
+        if node is not None and node.role in {"view", "snapshot"}:
             lines = self._tree_lines(self._trees.tree(place.number, node), place)
             return OpenDirectory(lines, is_frozen=True)
         if node is None:
@@ -372,7 +364,7 @@ class Filesystem:
         if self._owner(inode) or not number:
             return {}
         node = self._node(number)
-        if node.role not in _IN_REPOS:
+        if node.role not in {"view", "snapshot"}:
             return {}
         tree = self._trees.tree(number, node)
         found = self._trees.find_entry(tree, ordinal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
@@ -14,33 +15,20 @@ from hubfs.store.catalog import Catalog
 LARGEST_WEIGHT = 64 << 20
 
 
-class Listings:
-    """A cache over the catalog, bounded by `largest` bytes. Thread-safe."""
+class NotInMemory(Exception):
+    """It would have to be loaded."""
 
-    def __init__(self, catalog: Catalog, largest: int = LARGEST_WEIGHT) -> None:
-        self._catalog = catalog
-        self._largest = largest
-        self._weight = 0
-        self._recent: OrderedDict[tuple[int, int], Listing] = OrderedDict()
-        self._firsts: dict[int, list[int]] = defaultdict(list)
-        self._lock = threading.Lock()
 
+class Finder(ABC):
+    """Finds what is in listings."""
+
+    @abstractmethod
     def containing(self, number: int, ordinal: int) -> Listing:
-        """The listing of snapshot `number` that begins at `ordinal` or in which it stands.
+        """The listing of snapshot `number` that begins at `ordinal` or in which it stands."""
 
-        Raises:
-            StaleHandle: there is none.
-        """
-        with self._lock:
-            firsts = self._firsts.get(number, ())
-            at = bisect_right(firsts, ordinal) - 1
-            if at >= 0:
-                key = (number, firsts[at])
-                listing = self._recent[key]
-                if ordinal < listing.first + max(1, len(listing)):
-                    self._recent.move_to_end(key)
-                    return listing
-        return self._load(number, ordinal)
+    @abstractmethod
+    def resident(self) -> Finder:
+        """A finder of what is in memory."""
 
     def entry(self, number: int, ordinal: int) -> tuple[Listing, Entry]:
         """The entry of that ordinal, and the listing it stands in.
@@ -79,6 +67,45 @@ class Listings:
                 return None if entry is None else (part, entry)
         return None
 
+
+class Listings(Finder):
+    """A cache over the catalog, bounded by `largest` bytes. Thread-safe."""
+
+    def __init__(self, catalog: Catalog, largest: int = LARGEST_WEIGHT) -> None:
+        self._catalog = catalog
+        self._largest = largest
+        self._weight = 0
+        self._recent: OrderedDict[tuple[int, int], Listing] = OrderedDict()
+        self._firsts: dict[int, list[int]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def containing(self, number: int, ordinal: int) -> Listing:
+        """As told above; loaded if it must be.
+
+        Raises:
+            StaleHandle: there is none.
+        """
+        held = self.held(number, ordinal)
+        return self._load(number, ordinal) if held is None else held
+
+    def held(self, number: int, ordinal: int) -> Listing | None:
+        """The same, if it is in memory."""
+        with self._lock:
+            firsts = self._firsts.get(number, ())
+            at = bisect_right(firsts, ordinal) - 1
+            if at < 0:
+                return None
+            key = (number, firsts[at])
+            listing = self._recent[key]
+            if ordinal >= listing.first + max(1, len(listing)):
+                return None
+            self._recent.move_to_end(key)
+            return listing
+
+    def resident(self) -> Finder:
+        """As told above."""
+        return Resident(self)
+
     def _load(self, number: int, ordinal: int) -> Listing:
         listing = self._catalog.find_listing(number, ordinal)
         if listing is None:
@@ -100,3 +127,25 @@ class Listings:
             firsts.remove(first)
             if not firsts:
                 del self._firsts[number]
+
+
+class Resident(Finder):
+    """What of other listings is in memory: for who must not wait. Thread-safe."""
+
+    def __init__(self, listings: Listings) -> None:
+        self._listings = listings
+
+    def containing(self, number: int, ordinal: int) -> Listing:
+        """As told above.
+
+        Raises:
+            NotInMemory: it is not.
+        """
+        listing = self._listings.held(number, ordinal)
+        if listing is None:
+            raise NotInMemory
+        return listing
+
+    def resident(self) -> Finder:
+        """As told above."""
+        return self

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hubfs.errors import NotADirectory, StaleHandle
 from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, NodeType, absent
 from hubfs.fs.inodes import FIRST_CHILD_OF_ROOT, ROOT_OF_TREE, Place, inode_of
-from hubfs.fs.listings import Listings
+from hubfs.fs.listings import Finder, Listings
 from hubfs.model.identifiers import RepoId
 from hubfs.model.tree import Entry, Listing
 from hubfs.store.catalog import Catalog, Node
@@ -33,10 +33,19 @@ class Tree:
 class Trees:
     """All trees of the mount, loaded when touched. Thread-safe."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, finder: Finder | None = None) -> None:
+        """Load what is touched, or find what `finder` does."""
         self._catalog = catalog
-        self._listings = Listings(catalog)
+        self._listings = finder or Listings(catalog)
         self._recent: OrderedDict[int, Tree] = OrderedDict()
+
+    def in_memory(self) -> Trees:
+        """Trees for who must not wait: looking at what has to be loaded raises `NotInMemory`."""
+        return Trees(self._catalog, self._listings.resident())
+
+    def recent(self, number: int) -> Tree | None:
+        """The tree behind a view's or a snapshot's number, if it is in memory."""
+        return self._recent.get(number)
 
     def tree(self, number: int, node: Node) -> Tree:
         """The tree behind a view's or a snapshot's number.

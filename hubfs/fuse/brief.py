@@ -1,7 +1,8 @@
 """System calls that do not wait, made without handing the interpreter's lock over and back.
 
 Where many threads want the lock, getting it back takes milliseconds, and such a call
-microseconds. Nothing here may block: the whole process would.
+microseconds. None of them may block, or the whole process would: what has to be waited
+for is waited for without the lock.
 """
 
 from __future__ import annotations

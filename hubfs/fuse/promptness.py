@@ -13,7 +13,6 @@ _NUMBERS: Final = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
 _NUMBER: Final = _NUMBERS.get(platform.machine())
 # size, policy, flags, niceness, priority, runtime, deadline, period, bounds of utilization
 _ATTRIBUTES: Final = struct.Struct("<IIQiIQQQII")
-_SCHED_OTHER: Final = 0
 _SHORTEST: Final = 100_000  # nanoseconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -23,10 +22,11 @@ def be_prompt() -> bool:
     """Give the calling thread short turns for early ones; return whether the kernel took note.
 
     It needs no privilege and takes nothing from others: who asks for less at a time is served
-    sooner. Linux before 6.12 takes note and does nothing.
+    sooner. Linux before 6.12 takes note and does nothing. Under another policy, as of `chrt`, the
+    thread stays as it is.
     """
-    if _NUMBER is None:
+    if _NUMBER is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
         return False
     niceness = os.getpriority(os.PRIO_PROCESS, 0)
-    wanted = (_SCHED_OTHER, 0, niceness, 0, _SHORTEST, 0, 0, 0, 0)
+    wanted = (os.SCHED_OTHER, 0, niceness, 0, _SHORTEST, 0, 0, 0, 0)
     return not _libc.syscall(_NUMBER, 0, _ATTRIBUTES.pack(_ATTRIBUTES.size, *wanted), 0)

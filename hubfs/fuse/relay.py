@@ -68,11 +68,11 @@ class Tree(Protocol):
     def source_of(self, handle: int) -> str:
         """Where an open file is from, for people."""
 
-    def find_in_repo(self, parent: int, name: bytes) -> Attributes | None:
-        """What `name` is in `parent`, or that it is not, if that is a directory of a repo."""
+    def known_entry(self, parent: int, name: bytes) -> Attributes | None:
+        """What `name` is in `parent`, a directory of a repo, if it is in memory."""
 
-    def attributes_in_repo(self, inode: int) -> Attributes | None:
-        """The attributes of `inode`, if it is in a repo."""
+    def known_attributes(self, inode: int) -> Attributes | None:
+        """The attributes of `inode`, which is in a repo, if they are in memory."""
 
     def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
         """Where the bytes asked for are, if they can be read at once. Takes no time."""
@@ -162,7 +162,8 @@ class Relay:
     def close(self) -> None:
         """Stop carrying; the kernel fails what is still unanswered.
 
-        The tree is not used any more: descriptors and the index may be closed from now on.
+        The tree is not used any more: descriptors and the index may be closed from now on. What
+        a READ still waits for the disk for is for nobody.
         """
         with self._answering:
             if self._is_closed:
@@ -184,6 +185,8 @@ class Relay:
         os.dup2(nothing, self._device, inheritable=False)
         os.close(nothing)
         self._leave()
+        if self._threads[0].ident is None:  # it was never started, and will not leave by itself
+            self._leave()
 
     def _leave(self) -> None:
         """Whoever comes last of `close` and the thread that receives frees the device's number."""
@@ -257,7 +260,7 @@ class Relay:
         return True
 
     def _look_up(self, request: wire.Request, body: memoryview) -> bool:
-        find = self._tree.find_in_repo
+        find = self._tree.known_entry
         found = _known(lambda: find(request.node, wire.name_of(body)))
         if found is None:
             return False
@@ -265,7 +268,7 @@ class Relay:
         return True
 
     def _tell_attributes(self, request: wire.Request, _: memoryview) -> bool:
-        found = _known(lambda: self._tree.attributes_in_repo(request.node))
+        found = _known(lambda: self._tree.known_attributes(request.node))
         if found is None:
             return False
         self._tell(wire.attributes_answer(request.unique, found, self._permissions))
@@ -355,8 +358,8 @@ class Relay:
         whole = answer[: OUT_HEADER.size + found.size]
         if _is_in_memory(found, whole[OUT_HEADER.size :]):
             whole[: OUT_HEADER.size] = wire.data_header(unique, found.size)
-            self._write(whole)
             self._drop_if_short(found)
+            self._write(whole)
         else:
             self._disk.submit(self._deliver_slowly, unique, found)
 
@@ -364,13 +367,15 @@ class Relay:
         try:
             data = read_blocking(*found)
         except StoreError as error:
-            log.warning("read fails: %s", error)
+            if not self._is_closed:
+                log.warning("read fails: %s", error)
             self._write(wire.error_answer(unique, errno.EIO))
         else:
-            self._write(wire.data_header(unique, found.size), data)
             self._drop_if_short(found)
+            self._write(wire.data_header(unique, found.size), data)
 
     def _drop_if_short(self, found: Extent) -> None:
+        # Before the answer: after it the file may be closed, and its descriptor be another's.
         if self._tree.is_short_of_memory:
             drop_behind(found)
 

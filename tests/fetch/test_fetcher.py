@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -281,6 +282,24 @@ async def test_a_fill_goes_on_when_its_reader_has_left(hub: LocalHub, cache: Pat
         await until(lambda: rig.store.blobs.find(opened.content))
         await rig.quiet()
         assert not rig.fetcher._open
+
+
+def is_at_hand(opened: OpenContent, span: ByteRange) -> bool:
+    return opened.at_hand(span) is not None
+
+
+async def test_a_reader_of_what_is_at_hand_finds_more_at_hand(hub: LocalHub, cache: Path) -> None:
+    """It asks for nothing: that it reads on is enough, each time."""
+    size = 80 * MIB
+    hub.create_repo("acme/long", {NAME: sample(size)})
+    async with running(hub, cache, fill=Fill.NEVER) as rig:
+        with rig.opened("acme/long", NAME) as opened, trio.fail_after(PATIENCE):
+            for start in range(0, 12 * MIB, MIB):
+                await rig.read(opened, start, start + MIB)
+            for start in range(12 * MIB, size, MIB):
+                span = ByteRange(start, start + MIB)
+                await until(partial(is_at_hand, opened, span))
+                await trio.to_thread.run_sync(rig.fetcher.note_served, opened, span)
 
 
 async def test_never_means_that_nothing_but_what_is_read_comes(hub: LocalHub, cache: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.errors import StaleHandle
-from hubfs.fs.listings import Listings
+from hubfs.fs.listings import Listings, NotInMemory, Resident
 from tests.fs.shelf import SNAPSHOT, Shelf
 
 names = st.sampled_from(["a", "b", "c", "dd", "é"])
@@ -101,6 +101,18 @@ def test_what_is_not_there_is_stale() -> None:
     for number, ordinal in ((SNAPSHOT, 2), (SNAPSHOT, 99), (SNAPSHOT + 1, 1)):
         with pytest.raises(StaleHandle):
             listings.entry(number, ordinal)
+
+
+def test_who_must_not_wait_finds_what_is_in_memory() -> None:
+    shelf = Shelf([f"dir/{number:03}" for number in range(10)])
+    listings = Listings(shelf)
+    root = listings.containing(SNAPSHOT, 1)
+    resident, first_child = Resident(listings), root.entry(0).first_child
+    assert resident.find(SNAPSHOT, root, b"dir") == listings.find(SNAPSHOT, root, b"dir")
+    with pytest.raises(NotInMemory):
+        resident.containing(SNAPSHOT, first_child)
+    loaded = listings.containing(SNAPSHOT, first_child)
+    assert resident.containing(SNAPSHOT, first_child) is loaded
 
 
 @pytest.fixture

@@ -39,3 +39,12 @@ def test_a_prompt_thread_has_short_turns_and_keeps_its_niceness() -> None:
 def test_a_machine_whose_call_is_not_known_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hubfs.fuse.promptness._NUMBER", None)
     assert not be_prompt()
+
+
+def test_a_thread_of_another_policy_keeps_it() -> None:
+    def look() -> tuple[bool, int]:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        return be_prompt(), os.sched_getscheduler(0)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(look).result() == (False, os.SCHED_BATCH)

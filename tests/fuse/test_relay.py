@@ -8,6 +8,7 @@ import queue
 import socket
 import stat
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -59,10 +60,10 @@ class Handles:
     def source_of(self, handle: int) -> str:
         return str(handle)
 
-    def find_in_repo(self, parent: int, name: bytes) -> Attributes | None:
+    def known_entry(self, parent: int, name: bytes) -> Attributes | None:
         return NAMES.get((parent, name))
 
-    def attributes_in_repo(self, inode: int) -> Attributes | None:
+    def known_attributes(self, inode: int) -> Attributes | None:
         return next((each for each in NAMES.values() if each.inode == inode), None)
 
     def at_hand(self, handle: int, offset: int, size: int) -> Extent | None:
@@ -203,8 +204,8 @@ def test_a_tree_that_fails_libfuse_is_asked_so_that_it_says_why(
     def fail(*_: object) -> None:
         raise StaleHandle("the index does not know it any more")
 
-    monkeypatch.setattr(Handles, "find_in_repo", fail)
-    monkeypatch.setattr(Handles, "attributes_in_repo", fail)
+    monkeypatch.setattr(Handles, "known_entry", fail)
+    monkeypatch.setattr(Handles, "known_attributes", fail)
     ends.send(Opcode.LOOKUP, 2, DIRECTORY, b"a file\0")
     assert ends.passed_on()[:2] == (Opcode.LOOKUP, 2)
     ends.send(Opcode.GETATTR, 4, FILE, bytes(16))
@@ -214,6 +215,41 @@ def test_a_tree_that_fails_libfuse_is_asked_so_that_it_says_why(
 def test_after_the_end_no_thread_takes_another_file_for_the_device(ends: Ends) -> None:
     ends.relay.close()
     assert Path(f"/proc/self/fd/{ends.device}").samefile(os.devnull)
+
+
+def test_one_that_was_never_started_leaves_nothing_open() -> None:
+    kernel, device = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    number = device.detach()
+    relay = Relay(number, Handles(0), PERMISSIONS, passthrough=False)
+    os.close(relay.endpoint)
+    relay.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    kernel.close()
+
+
+def test_after_the_end_the_device_is_closed_once_nobody_uses_it(ends: Ends) -> None:
+    ends.kernel.close()
+    ends.relay.close()
+    deadline = time.monotonic() + SECONDS
+    while Path(f"/proc/self/fd/{ends.device}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path(f"/proc/self/fd/{ends.device}").exists()
+
+
+def test_a_request_that_finds_no_room_waits_for_some(ends: Ends) -> None:
+    """Libfuse's socket is full: what comes then is not lost, and comes in order."""
+    count = 20_000  # more than its buffer takes
+
+    def send() -> None:
+        for unique in range(2, 2 + count):
+            ends.send(Opcode.LOOKUP, unique, DIRECTORY, b"x" * 200 + b"\0")
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    time.sleep(0.2)
+    assert [ends.passed_on().unique for _ in range(count)] == [*range(2, 2 + count)]
+    sender.join()
 
 
 def test_after_the_end_nothing_is_read_any_more(ends: Ends) -> None:

@@ -131,11 +131,12 @@ def attributes(path: Path) -> dict[str, str]:
 
 
 def test_the_sha256_of_a_plain_file_is_told_once_it_is_here(shared: Mounted) -> None:
-    shared.hub.create_repo("attr/plain", {"config.json": b"{}", "empty": b""})
+    data = b'{"of": "attr/plain"}'  # and of no other repo
+    shared.hub.create_repo("attr/plain", {"config.json": data, "empty": b""})
     path = shared / "attr/plain/config.json"
     assert "sha256" not in attributes(path)
-    assert path.read_bytes() == b"{}"
-    assert attribute(path, "sha256") == sha256(b"{}")
+    assert path.read_bytes() == data
+    assert attribute(path, "sha256") == sha256(data)
     assert attribute(shared / "attr/plain/empty", "state") == "complete"
 
 
