@@ -103,10 +103,11 @@ def exposed(layer: Layer) -> list[Path]:
     """The files from which `layer` has secrets though others than their owner may read them."""
     files = {Path(each.origin) for each in layer.values() if each.setting.is_secret}
     files |= {each.value for each in layer.values() if each.setting.names_secret and each.value}
-    return sorted(file for file in files if file.is_absolute() and _is_open(file))
+    return sorted(file for file in files if file.is_absolute() and is_exposed(file))
 
 
-def _is_open(file: Path) -> bool:
+def is_exposed(file: Path) -> bool:
+    """Whether others than its owner may do anything with the file."""
     try:
         return bool(file.stat().st_mode & 0o077)
     except OSError:

@@ -144,7 +144,8 @@ class MetadataClient:
         if wait:
             raise RateLimited(f"{subject}: the Hub's rate limit is reached", retry_after=wait)
         if not self._breaker.admits(time.monotonic()):
-            raise NoConnection(f"{subject}: {self._breaker.reason}", hint=_LOOK)
+            kind = NoConnection if self._breaker.lacks_connection else HubUnreachable
+            raise kind(f"{subject}: {self._breaker.reason}", hint=_LOOK)
         try:
             # A server that sends a byte now and then never meets the timeouts of single steps.
             with trio.fail_after(max(question.patience, self._idle_timeout)):
@@ -152,8 +153,11 @@ class MetadataClient:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, trio.TooSlowError) as error:
             reason = f"{urls.host_of(self._endpoint)} cannot be reached: {_reason(error)}"
             is_silence = isinstance(error, _SILENCES)
-            self._breaker.note_failure(time.monotonic(), reason, is_silence=is_silence)
-            if isinstance(error, httpx.ConnectError):
+            is_cut_off = isinstance(error, httpx.ConnectError)
+            self._breaker.note_failure(
+                time.monotonic(), reason, is_silence=is_silence, lacks_connection=is_cut_off
+            )
+            if is_cut_off:
                 raise NoConnection(f"{subject}: {reason}", hint=_LOOK) from error
             raise HubUnreachable(f"{subject}: {reason}") from error
         self._breaker.note_success()

@@ -68,15 +68,18 @@ class Breaker:
     retry_at: float = 0.0
     reason: str = ""
     was_answered: bool = False
+    lacks_connection: bool = False  # the last time: nobody was there, rather than said nothing
     _counted_at: float = -SAME_TROUBLE
 
     def note_success(self) -> None:
         """The Hub answered, be it with a refusal."""
         self.failures, self.reason, self.was_answered = 0, "", True
 
-    def note_failure(self, now: float, reason: str, *, is_silence: bool = False) -> None:
+    def note_failure(
+        self, now: float, reason: str, *, is_silence: bool = False, lacks_connection: bool = False
+    ) -> None:
         """The Hub could not be reached, or said nothing: who asks that waits long for each."""
-        self.reason = reason
+        self.reason, self.lacks_connection = reason, lacks_connection
         if is_silence and self.failures < BREAKER_THRESHOLD:
             self.failures = BREAKER_THRESHOLD - 1
         elif self.failures and now < self._counted_at + SAME_TROUBLE:

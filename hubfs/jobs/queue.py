@@ -169,8 +169,7 @@ class JobQueue:
             with trio.CancelScope(shield=True):
                 kept = await trio.to_thread.run_sync(self._journal.add_all, new)
             known = {
-                wish: self._unparked(each, asked[wish].awaited_since)
-                for wish, each in known.items()
+                wish: self._joined(each, asked[wish].awaited_since) for wish, each in known.items()
             }
             for each in kept:
                 self._enqueue(each)
@@ -198,11 +197,21 @@ class JobQueue:
             return None if run.is_called_off or run.is_over else run.record()
         return self._waiting.find(number) or self._parked.get(number)
 
-    def _unparked(self, record: JobRecord, awaited_since: float) -> JobRecord:
-        if self._parked.pop(record.id, None) is None:
+    def _joined(self, record: JobRecord, awaited_since: float) -> JobRecord:
+        """The job that is wished for once more: what was left begins, and a wait is noted."""
+        run = self._running.get(record.id)
+        if run is not None:
+            if awaited_since:
+                run.note_awaited(awaited_since)
+            return run.record()
+        was_left = self._parked.pop(record.id, None) is not None
+        if not was_left and not awaited_since:
             return record
         again = states.asked_for_again(record, awaited_since)
-        self._enqueue(again)
+        if was_left or record.not_before:
+            self._enqueue(again)
+        else:
+            self._waiting.update(again)
         return again
 
     def _enqueue(self, record: JobRecord) -> None:

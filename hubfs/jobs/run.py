@@ -46,6 +46,10 @@ class Run:
         """What the job is about."""
         return self._record.arguments
 
+    def note_awaited(self, since: float) -> None:
+        """Somebody waits for the job since then."""
+        self._record = replace(self._record, awaited_since=since, cut_off_since=0.0)
+
     def log(self, text: str, level: str = "info") -> None:
         """Add a line to the job's log."""
         self._lines.append(LogLine(time.time(), level, text))

@@ -120,7 +120,7 @@ def interrupted(record: JobRecord) -> JobRecord:
     """The job when its process ended under it: to be gone on with, and no attempt of its own."""
     moved = _moved(record, "interrupted")
     attempts = max(0, record.attempts - 1)
-    return replace(moved, attempts=attempts, not_before=0.0, awaited_since=0.0)
+    return _left_alone(replace(moved, attempts=attempts, not_before=0.0))
 
 
 def retried(record: JobRecord) -> JobRecord:
@@ -130,20 +130,23 @@ def retried(record: JobRecord) -> JobRecord:
         WrongJobState: it has not failed and was not cancelled.
     """
     moved = _moved(record, "tried again")
-    return replace(
-        moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="", awaited_since=0.0
-    )
+    again = replace(moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="")
+    return _left_alone(again)
 
 
 def left(record: JobRecord) -> JobRecord:
     """A job that its process has left, as the next one finds it: nobody waits for it any more."""
     found = interrupted(record) if record.state == JobState.RUNNING else record
-    return replace(found, awaited_since=0.0)
+    return _left_alone(found)
+
+
+def _left_alone(record: JobRecord) -> JobRecord:
+    return replace(record, awaited_since=0.0, cut_off_since=0.0)
 
 
 def asked_for_again(record: JobRecord, since: float) -> JobRecord:
-    """A job that was left, when the same is wished for: at once, and awaited `since` then."""
-    return replace(record, not_before=0.0, awaited_since=since)
+    """A job when the same is wished for: to be done at once, and awaited `since` then."""
+    return replace(record, not_before=0.0, awaited_since=since, cut_off_since=0.0)
 
 
 def failed(record: JobRecord, error: HubfsError, now: float) -> JobRecord:
@@ -151,11 +154,13 @@ def failed(record: JobRecord, error: HubfsError, now: float) -> JobRecord:
 
     Where somebody waits for it, a connection that cannot be had is not tried for long.
     """
-    given_up = _moved(record, "failed")
-    given_up = replace(given_up, error=str(error), hint=error.hint)
+    cut_off_since = (record.cut_off_since or now) if _lacks_connection(error) else 0.0
+    given_up = replace(
+        _moved(record, "failed"), error=str(error), hint=error.hint, cut_off_since=cut_off_since
+    )
     if may_pass(error) and record.attempts < MOST_ATTEMPTS:
         not_before = now + pause_after(record.attempts)
-        if not (_lacks_connection(error) and _is_too_late(record, not_before)):
+        if not _is_too_late(given_up, not_before):
             return replace(given_up, state=JobState.PENDING, not_before=not_before)
     return replace(given_up, ended_at=now)
 
@@ -174,8 +179,9 @@ def _lacks_connection(error: HubfsError) -> bool:
 
 
 def _is_too_late(record: JobRecord, moment: float) -> bool:
-    since = record.awaited_since
-    return bool(since) and not since <= moment <= since + LONGEST_AWAITED
+    since = record.cut_off_since
+    is_awaited = bool(record.awaited_since and since)
+    return is_awaited and not since <= moment <= since + LONGEST_AWAITED
 
 
 def pause_after(attempts: int) -> float:

@@ -41,6 +41,10 @@ class Waiting:
         else:
             self._ready[record.kind][record.id] = None
 
+    def update(self, record: JobRecord) -> None:
+        """Let a job that waits go on waiting where it does, as `record`."""
+        self._records[record.id] = record
+
     def pop(self, number: int) -> JobRecord | None:
         """Take the job with that id out, if it waits."""
         record = self._records.pop(number, None)

@@ -123,7 +123,8 @@ class ScrubRecord:
 class JobRecord:
     """A job, as it is kept. Sizes in bytes, times in seconds since the epoch, 0 for never.
 
-    `awaited_since` is when somebody began to wait for it, if anybody does.
+    `awaited_since` is when somebody began to wait for it, if anybody does; `cut_off_since` when
+    it first found no connection, if it has found none since.
     `failures` names the first files that failed, each with its reason;
     `failed` counts them all.
     """
@@ -150,6 +151,7 @@ class JobRecord:
     result: dict[str, Any] = field(default_factory=dict)
     webhook: str = ""
     awaited_since: float = 0.0
+    cut_off_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,22 @@ def test_files_that_show_their_secrets_to_others_are_noted(
         assert "s3cret" not in done.stdout
 
 
+def test_a_login_that_shows_its_token_to_others_is_noted(tmp_path: Path) -> None:
+    """The file that `hf auth login` has written is no setting, and is used all the same."""
+    environment = environment_in(tmp_path) | {"HF_HOME": str(tmp_path / "hf")}
+    token = tmp_path / "hf/token"
+    token.parent.mkdir()
+    token.write_text("hf_s3cret")
+    arguments = ("doctor", "--json", "--offline", "--cache-dir", tmp_path / "cache")
+    for mode, level in ((0o644, "note"), (0o600, "ok")):
+        token.chmod(mode)
+        done = run_hubfs(*arguments, environment=environment)
+        verdicts = json.loads(done.stdout)["verdicts"]
+        (told,) = [each for each in verdicts if each["check"] == "secrets"]
+        assert told["level"] == level
+        assert (str(token) in told["advice"]) == (level == "note")
+
+
 @pytest.mark.parametrize("module", ["hubfs.cli.doctor", "hubfs.daemon.diagnosis.checks"])
 def test_the_command_loads_only_what_its_checks_do_not(module: str) -> None:
     """A library that cannot be loaded is a finding: it must not be the doctor's end."""

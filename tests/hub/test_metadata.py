@@ -340,9 +340,14 @@ async def test_an_address_where_nothing_is_is_told_from_a_hub_in_trouble(
             await client.get(f"{url}/x", "it", 0)
         assert "hubfs doctor" in failed.value.hint
         for number in range(BREAKER_THRESHOLD):
-            breaker.note_failure(trio.current_time() + 1e9 + number, breaker.reason)
+            now = trio.current_time() + 1e9 + number
+            breaker.note_failure(now, breaker.reason, lacks_connection=True)
         with pytest.raises(NoConnection, match=reason):  # though it is not tried any more
             await client.get(f"{url}/x", "it", 0)
+        breaker.note_failure(trio.current_time() + 2e9, "said nothing", is_silence=True)
+        with pytest.raises(HubUnreachable, match="said nothing") as silent:
+            await client.get(f"{url}/x", "it", 0)
+        assert not isinstance(silent.value, NoConnection)
     for answer in (reply(503), b""):
         with pytest.raises(HubUnreachable) as troubled:
             await asked(answer)

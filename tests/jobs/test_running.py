@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import trio
 from hubfs.errors import WrongJobState
 from hubfs.model.content import MIB
 from hubfs.store.records import pack
+from tests.fetch.rig import until
 from tests.jobs import rig
 from tests.localhub import Fault, LocalHub
 
@@ -146,6 +148,30 @@ async def test_the_same_wish_twice_is_one_job(hub: LocalHub, tmp_path: Path) -> 
         await rig.until_moved(engine.jobs, first.id)
         assert (await engine.jobs.submit(rig.download("acme/model"))).id == first.id
         assert (await engine.jobs.submit(rig.download("acme/model", "*.json"))).id != first.id
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_who_joins_a_job_is_waited_for_as_who_asked_for_it_first(
+    hub: LocalHub, tmp_path: Path, *, is_running: bool
+) -> None:
+    """One that runs is told; one that waits for a better time begins."""
+    hub.create_repo("acme/model", FILES)
+    if is_running:
+        hub.bandwidth = MIB
+    else:
+        hub.down()
+    async with rig.engine(hub, tmp_path / "cache") as engine:
+        first = await engine.jobs.submit(rig.download("acme/model"))
+        assert not first.awaited_since
+        if is_running:
+            await rig.until_moved(engine.jobs, first.id)
+        else:
+            await until(lambda: bool(engine.jobs.find(first.id).not_before))
+        joined = await engine.jobs.submit(replace(rig.download("acme/model"), is_awaited=True))
+        assert joined.id == first.id
+        assert joined.awaited_since
+        assert not joined.not_before
+        assert engine.jobs.find(first.id).awaited_since == joined.awaited_since
 
 
 async def test_ten_thousand_files_are_one_job_with_few_tasks(hub: LocalHub, tmp_path: Path) -> None:

@@ -103,9 +103,21 @@ CUT_OFF: list[HubfsError] = [
 def test_who_waits_is_soon_told_that_there_is_no_connection(
     began: float, error: HubfsError
 ) -> None:
-    attempts, ended_at = attempts_at(replace(JOB, awaited_since=began), error, began)
-    assert 1 < attempts < MOST_ATTEMPTS
-    assert ended_at <= began + states.LONGEST_AWAITED
+    """As soon when it was queued long before: it has not been without one for longer."""
+    for awaited_since in (began, began / 2):
+        job = replace(JOB, awaited_since=awaited_since)
+        attempts, ended_at = attempts_at(job, error, began)
+        assert 1 < attempts < MOST_ATTEMPTS
+        assert ended_at <= began + states.LONGEST_AWAITED
+
+
+def test_a_connection_that_was_had_meanwhile_begins_the_count_anew() -> None:
+    job = states.started(replace(JOB, awaited_since=1.0), 1.0)
+    for now, error in ((2.0, CUT_OFF[0]), (8.0, PASSING[0]), (11.0, CUT_OFF[0])):
+        job = states.failed(job, error, now)
+        assert job.state == JobState.PENDING
+        job = replace(states.started(job, now), attempts=1)
+    assert job.cut_off_since == 11.0
 
 
 @given(st.floats(1.0, 1e9), st.sampled_from(CUT_OFF + PASSING))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hubfs.config import Settings
-from hubfs.config.files import exposed
+from hubfs.config.files import exposed, is_exposed
 from hubfs.config.resolving import sources_of
 from hubfs.daemon.diagnosis import daemons
 from hubfs.daemon.diagnosis.apart import Check
@@ -138,8 +138,13 @@ class Checks:
 
 def _secrets() -> Iterator[Verdict]:
     from hubfs.daemon.diagnosis.exposure import judge_secrets  # noqa: PLC0415
+    from hubfs.hub.survey import token_place  # noqa: PLC0415
 
-    yield from judge_secrets(exposed(sources_of({}, os.environ).combined()))
+    files = exposed(sources_of({}, os.environ).combined())
+    login = Path(token_place(os.environ))  # a variable's name is no file
+    if login.is_absolute() and is_exposed(login):
+        files.append(login)
+    yield from judge_secrets(files)
 
 
 def _offline() -> Iterator[Verdict]:
