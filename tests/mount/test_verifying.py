@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hubfs.fuse import device
+from hubfs.model.content import Content
+from hubfs.store.store import Store
 from tests.localhub import LocalHub
 from tests.mount.conftest import Mount
 from tests.mount.looking import errno_of, sha256
@@ -33,26 +35,29 @@ def mounted(request: pytest.FixtureRequest, mount: Mount, hub: LocalHub) -> Moun
 
 
 def flip(path: Path, offset: int = 5 * MIB) -> None:
-    """Change a byte on disk, and in what the kernel has of the disk, as rot does: no time tells."""
-    found = path.stat()
+    """Change a byte on disk, and in what the kernel has of the disk."""
     path.chmod(0o644)
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(bytes([DATA[offset] ^ 1]))
     path.chmod(0o444)
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def rot(mounted: Mounted, request: pytest.FixtureRequest) -> None:
+    """Flip a byte as a disk does, of which no time tells: the file is as when it was recorded."""
+    mounted.terminate()
+    (bad,) = mounted.blobs
+    flip(bad)
+    store = Store(mounted.cache)
+    store.blobs.record(bad.name, Content(len(DATA), sha256=bad.name))
+    store.close()
+    mounted.mount("--passthrough", request.node.callspec.params["mounted"])
 
 
 def verify(mounted: Mounted, *options: str, code: int = 0) -> str:
     done = mounted.hubfs("verify", *options, "--cache-dir", mounted.cache)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return done.stdout
-
-
-def drop_pages(path: Path) -> None:
-    """Let the kernel forget what it has of a file in the mount."""
-    with path.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def test_a_bad_blob_is_found_set_aside_and_fetched_again(mounted: Mounted, hub: LocalHub) -> None:
@@ -75,10 +80,11 @@ def test_a_bad_blob_is_found_set_aside_and_fetched_again(mounted: Mounted, hub: 
     assert mounted.log.count("set aside") == 1
 
 
-def test_pages_of_a_bad_blob_are_not_kept(mounted: Mounted, hub: LocalHub) -> None:
+def test_pages_of_a_bad_blob_are_not_kept(
+    mounted: Mounted, hub: LocalHub, request: pytest.FixtureRequest
+) -> None:
     """Nor does it help that the kernel has read it: with --repair all is right at once."""
-    flip(mounted.blobs[0])
-    drop_pages(mounted / PATH)
+    rot(mounted, request)
     assert sha256(mounted / PATH) != sha256(DATA)
     assert "1 fetched again" in verify(mounted, "--repair", "-j", "1", code=1)
     hub.down()
@@ -94,8 +100,7 @@ def test_who_has_a_bad_blob_open_is_served_right_or_keeps_it_alone(
     Programs that have the file open read the right bytes from then on. Only with passthrough they
     keep what they have, and until they close it nobody else can open the file: EIO.
     """
-    flip(mounted.blobs[0])
-    drop_pages(mounted / PATH)
+    rot(mounted, request)
     with (mounted / PATH).open("rb", buffering=0) as file:
         assert os.pread(file.fileno(), 1, 5 * MIB) != DATA[5 * MIB : 5 * MIB + 1]
         verify(mounted, "--repair", code=1)
