@@ -90,7 +90,7 @@ def canonical(catalog: Catalog, repo: RepoId) -> RepoId:
     """
     found = catalog.find_canonical(repo)
     if found is None:
-        hint = f"make it known: hubfs register {repo}"
+        hint = f"hubfs ls tells which are; hubfs register {repo} makes it known"
         raise RepoNotFound(f"{repo} is not known here", hint=hint)
     return found
 
