@@ -3,8 +3,7 @@
 Sockets block, and the kernel ends each wait after a slice of time: a request
 for a megabyte is then one system call without the GIL, and whatever has come
 by the end of the slice is handed over. TLS works on memory: a quarter of a
-megabyte is received at once and taken apart without a system call for each
-16 KiB record.
+megabyte is received at once, and its records of 16 KiB are taken apart together.
 """
 
 from __future__ import annotations
@@ -15,6 +14,9 @@ import socket
 import ssl
 import struct
 import time
+
+from hubfs.hub import openssl
+from hubfs.hub.records import Records, records_of
 
 SLICE = 0.25  # seconds
 LONGEST_SEND = 10  # seconds
@@ -37,20 +39,21 @@ class Wire:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = connected
         self._tls: ssl.SSLObject | None = None
+        self._records: Records | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._raw = memoryview(b"")
 
     def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
         """Shake hands as a client of `host`; from then on all bytes are encrypted."""
-        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        client = openssl.client_of(context, host, self._incoming, self._outgoing)
         self._raw = memoryview(bytearray(_RAW))
         try:
-            while not self._is_greeted(tls):
+            while not self._is_greeted(client.tls):
                 self._pump()
                 _check(deadline)
         finally:
             self._flush()  # the last word, or the alert that says why there is none
-        self._tls = tls
+        self._tls, self._records = client.tls, records_of(client, self._incoming)
 
     def _is_greeted(self, tls: ssl.SSLObject) -> bool:
         try:
@@ -71,8 +74,8 @@ class Wire:
     def receive(self, buffer: memoryview, deadline: float) -> int:
         """Receive what comes first, up to `len(buffer)` bytes; 0 at the end of the connection."""
         _check(deadline)
-        if self._tls is not None:
-            return self._fill_tls(self._tls, buffer, deadline, 0.0)
+        if self._records is not None:
+            return self._fill_tls(self._records, buffer, deadline, 0.0)
         return self._fill_plain(buffer, deadline, 0)
 
     def fill(self, buffer: memoryview, deadline: float) -> int:
@@ -81,8 +84,8 @@ class Wire:
         0 at the end of the connection.
         """
         _check(deadline)
-        if self._tls is not None:
-            return self._fill_tls(self._tls, buffer, deadline, time.monotonic() + SLICE)
+        if self._records is not None:
+            return self._fill_tls(self._records, buffer, deadline, time.monotonic() + SLICE)
         return self._fill_plain(buffer, deadline, socket.MSG_WAITALL)
 
     def _fill_plain(self, buffer: memoryview, deadline: float, flags: int) -> int:
@@ -92,11 +95,11 @@ class Wire:
             _check(deadline)
 
     def _fill_tls(
-        self, tls: ssl.SSLObject, buffer: memoryview, deadline: float, slice_ends: float
+        self, records: Records, buffer: memoryview, deadline: float, slice_ends: float
     ) -> int:
         filled = 0
         while True:
-            count, is_over = _decrypted(tls, buffer[filled:])
+            count, is_over = records.read(buffer[filled:])
             filled += count
             if is_over or filled == len(buffer):
                 return filled
@@ -132,29 +135,12 @@ class Wire:
         """Whether nothing has come that nobody asked for, the end of the connection included."""
         poll = select.poll()
         poll.register(self.socket, select.POLLIN | select.POLLRDHUP)
-        unread = self._tls.pending() + self._incoming.pending if self._tls is not None else 0
-        return not unread and not poll.poll(0)
+        has_unread = self._records is not None and self._records.has_unread
+        return not has_unread and not poll.poll(0)
 
     def close(self) -> None:
         """End the connection."""
         self.socket.close()
-
-
-def _decrypted(tls: ssl.SSLObject, buffer: memoryview) -> tuple[int, bool]:
-    """Take what is here apart into `buffer`; how much it was, and whether no more will come."""
-    filled = 0
-    try:
-        while filled < len(buffer):
-            # Typeshed believes that this returns bytes even when it fills a buffer.
-            count: int = tls.read(len(buffer) - filled, buffer[filled:])  # type: ignore[assignment]
-            if not count:
-                return filled, True
-            filled += count
-    except ssl.SSLWantReadError:
-        pass
-    except ssl.SSLEOFError:  # no goodbye: HTTP's own lengths tell whether it came too early
-        return filled, True
-    return filled, False
 
 
 def _check(deadline: float) -> None:
