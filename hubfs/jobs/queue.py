@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -155,7 +155,7 @@ class JobQueue:
         return (await self.submit_all([wanted]))[0]
 
     async def submit_all(self, wanted: Sequence[Wanted]) -> list[JobRecord]:
-        """Queue jobs as one batch, all or none of them. As `submit`, for each.
+        """Queue jobs as one batch: all that are new, or none. As `submit`, for each.
 
         Raises:
             StoreError: they cannot be kept.
@@ -163,18 +163,21 @@ class JobQueue:
         records = [self._new(each) for each in wanted]
         asked = {wish_of(each): each for each in records}
         async with self._writing:
-            known = {wish: same for wish, each in asked.items() if (same := self._find_same(each))}
-            batch = known[wish_of(records[0])].batch if wish_of(records[0]) in known else 0
-            new = [replace(each, batch=batch) for wish, each in asked.items() if wish not in known]
+            # Joined before anything is waited for: whoever calls it off later means this wish too.
+            found = {
+                wish: self._joined(same, each.awaited_since)
+                for wish, each in asked.items()
+                if (same := self._find_same(each))
+            }
+            first = found.get(wish_of(records[0]))
+            batch = first.batch if first else 0
+            new = [replace(each, batch=batch) for wish, each in asked.items() if wish not in found]
             with trio.CancelScope(shield=True):
                 kept = await trio.to_thread.run_sync(self._journal.add_all, new)
-            known = {
-                wish: self._joined(each, asked[wish].awaited_since) for wish, each in known.items()
-            }
             for each in kept:
                 self._enqueue(each)
-        known |= {wish_of(each): each for each in kept}
-        return [known[wish_of(each)] for each in records]
+        found |= {wish_of(each): each for each in kept}
+        return [found[wish_of(each)] for each in records]
 
     def _new(self, wanted: Wanted) -> JobRecord:
         return JobRecord(
@@ -194,7 +197,7 @@ class JobQueue:
     def _find_going_on(self, number: int) -> JobRecord | None:
         run = self._running.get(number)
         if run is not None:
-            return None if run.is_called_off or run.is_over else run.record()
+            return None if run.is_called_off else run.record()
         return self._waiting.find(number) or self._parked.get(number)
 
     def _joined(self, record: JobRecord, awaited_since: float) -> JobRecord:
@@ -242,6 +245,8 @@ class JobQueue:
             run.scope.cancel()
             while self._running.get(number) is run:
                 await watcher.changes()
+        if self._waiting.find(number):  # its attempt had failed by then, and was to be repeated
+            return await self.cancel(number)
         return self.find(number)
 
     async def retry(self, number: int) -> JobRecord:
@@ -280,16 +285,21 @@ class JobQueue:
 
     async def _run(self, run: Run, number: int) -> None:
         try:
-            ended, line = await self._attempt(run)
+            error = await self._attempt(run)
         except FetchStopped:
             return  # the process ends: `close` keeps it
+        # Until its end is being written it can be joined, and is judged with who joined it.
+        async with self._writing:
+            ended, line = self._judged(run, error)
+            await self._write([(ended, _with_last(run.take_lines(), ended, line))])
+            del self._running[number]
+            self._note_end(ended)
+
+    def _note_end(self, ended: JobRecord) -> None:
         COUNTERS.add("jobs_ended", kind=ended.kind, state=ended.state)
         if ended.state == JobState.FAILED:
             failure = states.failure_text(ended.kind, ended.arguments, ended.error)
-            log.warning("job %d, %s", number, failure)
-        run.is_over = True  # its end is written: nothing may write over it
-        await self._keep(ended, line, run.take_lines())
-        del self._running[number]
+            log.warning("job %d, %s", ended.id, failure)
         if ended.state == JobState.PENDING:
             self._waiting.add(ended)
         else:
@@ -297,19 +307,18 @@ class JobQueue:
         self._watchers.tell(ended)
         self._nudge.set()
 
-    async def _attempt(self, run: Run) -> tuple[JobRecord, str]:
-        error: HubfsError | None = None
+    async def _attempt(self, run: Run) -> HubfsError | None:
         try:
             with run.scope:
                 await self._runners[JobKind(run.kind)](run)
         except FetchStopped:
             raise
         except HubfsError as raised:
-            error = raised
+            return raised
         except Exception as raised:
             log.exception("a bug in job %d", run.record().id)
-            error = HubfsError(f"a bug: {raised!r}", hint="see the daemon's log")
-        return self._judged(run, error)
+            return HubfsError(f"a bug: {raised!r}", hint="see the daemon's log")
+        return None
 
     def _judged(self, run: Run, error: HubfsError | None) -> tuple[JobRecord, str]:
         record, now = run.record(), time.time()
@@ -321,14 +330,16 @@ class JobQueue:
 
     # --- keeping -----------------------------------------------------------------------
 
-    async def _keep(self, record: JobRecord, line: str, before: Collection[LogLine] = ()) -> None:
-        level = "error" if record.state == JobState.FAILED else "info"
-        lines = [*before, LogLine(time.time(), level, line)]
+    async def _keep(self, record: JobRecord, line: str) -> None:
         async with self._writing:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._keep_now, [(record, lines)])
+            await self._write([(record, _with_last([], record, line))])
 
-    def _keep_now(self, changed: list[tuple[JobRecord, list[LogLine]]]) -> None:
+    async def _write(self, changed: list[tuple[JobRecord, list[LogLine]]]) -> None:
+        """Write down how jobs are, whatever happens meanwhile; `_writing` is held."""
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._write_now, changed)
+
+    def _write_now(self, changed: list[tuple[JobRecord, list[LogLine]]]) -> None:
         try:
             overdue = [number for record, _ in changed for number in self._history.note(record)]
             self._journal.put_all(changed, overdue)
@@ -343,10 +354,7 @@ class JobQueue:
         """Write down how far everything is."""
         self._kept_at = time.monotonic()
         async with self._writing:
-            going_on = [run for run in self._running.values() if not run.is_over]
-            changed = [(run.record(), run.take_lines()) for run in going_on]
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._keep_now, changed)
+            await self._write([(run.record(), run.take_lines()) for run in self._running.values()])
 
     # --- looking -----------------------------------------------------------------------
 
@@ -428,3 +436,8 @@ class JobQueue:
 
 def _is_in(state: JobState | None, accepts: Callable[[JobRecord], bool], record: JobRecord) -> bool:
     return state in {None, record.state} and accepts(record)
+
+
+def _with_last(lines: list[LogLine], record: JobRecord, text: str) -> list[LogLine]:
+    level = "error" if record.state == JobState.FAILED else "info"
+    return [*lines, LogLine(time.time(), level, text)]

@@ -31,7 +31,6 @@ class Run:
         self.result: dict[str, Any] = dict(record.result)
         self.scope = trio.CancelScope()
         self.is_called_off = False
-        self.is_over = False
         self._record = record
         self._meter = RateMeter()
         self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
