@@ -9,6 +9,7 @@ from typing import Final
 
 from hubfs.errors import MountFailed
 
+DEVICE: Final = "/dev/fuse"
 _MS_RDONLY: Final = 1
 _MS_NOSUID: Final = 2
 _MS_NODEV: Final = 4
@@ -27,6 +28,18 @@ def can_mount() -> bool:
     return False
 
 
+def obstacle() -> str:
+    """Why this user cannot open the device, and what to do; empty if nothing is in the way."""
+    if not Path(DEVICE).exists():
+        return (
+            "there is no /dev/fuse: load the kernel's fuse module (modprobe fuse), "
+            "or give a container --device /dev/fuse"
+        )
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return "this user may not open /dev/fuse; root lets everybody: chmod 666 /dev/fuse"
+    return ""
+
+
 def mount(mountpoint: Path, source: str, *, type_name: str, allow_other: bool) -> int:
     """Mount a new FUSE file system, read-only; return the device that serves it.
 
@@ -34,10 +47,9 @@ def mount(mountpoint: Path, source: str, *, type_name: str, allow_other: bool) -
         MountFailed: the kernel refuses.
     """
     try:
-        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        hint = "load the kernel's fuse module: modprobe fuse"
-        raise MountFailed(f"cannot open /dev/fuse: {error.strerror}", hint=hint) from error
+        raise MountFailed(f"cannot open /dev/fuse: {error.strerror}", hint=obstacle()) from error
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     options += ",default_permissions" + (",allow_other" if allow_other else "")
     flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOATIME

@@ -115,10 +115,8 @@ class Mount:
         return options | ({"allow_other"} if self._allow_other else set())
 
     def _hint(self) -> str:
-        if not Path("/dev/fuse").exists():
-            return "there is no /dev/fuse: load the kernel's fuse module (modprobe fuse)"
-        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-            return "this user may not open /dev/fuse; root lets everybody: chmod 666 /dev/fuse"
+        if obstacle := device.obstacle():
+            return obstacle
         if self._allow_other and os.getuid():
             return "--allow-other needs the line user_allow_other in /etc/fuse.conf"
         return "is fuse3 installed, and is the directory yours?"
