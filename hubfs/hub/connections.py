@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from hubfs.errors import HubError, HubUnreachable, UsageError
+from hubfs.errors import HubError, HubUnreachable, NoConnection, UsageError
 from hubfs.hub.dialing import dial, places_of
 from hubfs.hub.exchange import Exchange, unreachable
 from hubfs.hub.lifeline import Lifeline
@@ -80,8 +80,10 @@ class Connections:
         try:
             places = places_of(hop.hostname or "", port_of(hop))
             wire = Wire(dial(places, lifeline, patience))
-        except OSError as error:
+        except TimeoutError as error:
             raise unreachable(hop.geturl(), error) from error
+        except OSError as error:
+            raise unreachable(hop.geturl(), error, NoConnection) from error
         try:
             lifeline.attach(wire.socket)
             self._secure(wire, url, proxy, lifeline)

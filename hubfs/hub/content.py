@@ -15,6 +15,7 @@ from hubfs.errors import (
     HubError,
     HubUnreachable,
     LocationExpired,
+    NoConnection,
     Offline,
     ProtocolViolation,
     RateLimited,
@@ -176,7 +177,9 @@ class ContentClient:
         """Ask the Hub for the way again next time: it may lead elsewhere by then."""
         self._locations.forget(source, url)
         if self._is_at_hub(url) and isinstance(error, HubUnreachable):
-            self.breaker.note_failure(time.monotonic(), str(error))
+            self.breaker.note_failure(
+                time.monotonic(), str(error), lacks_connection=isinstance(error, NoConnection)
+            )
 
     def _wait_not(self, source: Source) -> None:
         wait = self.limits.wait(RESOLVERS, time.monotonic())

@@ -223,7 +223,9 @@ class Exchange:
             raise unreachable(self.url, error) from error
 
 
-def unreachable(url: str, error: OSError) -> HubUnreachable:
+def unreachable(
+    url: str, error: OSError, kind: type[HubUnreachable] = HubUnreachable
+) -> HubUnreachable:
     """What an error of the network means to someone who asked for `url`."""
     reason = error.strerror or str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
@@ -231,4 +233,4 @@ def unreachable(url: str, error: OSError) -> HubUnreachable:
     hint = ""
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "name the certificates to trust in SSL_CERT_FILE"
-    return HubUnreachable(f"{host_of(url)} cannot be reached: {reason}", hint=hint)
+    return kind(f"{host_of(url)} cannot be reached: {reason}", hint=hint)

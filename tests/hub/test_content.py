@@ -17,6 +17,7 @@ from hubfs.errors import (
     HubError,
     HubUnreachable,
     LocationExpired,
+    NoConnection,
     NotOnHub,
     Offline,
     ProtocolViolation,
@@ -390,15 +391,26 @@ def test_a_busy_cdn_stops_nobody_else(tiny: LocalHub, client: ContentClient) -> 
     assert read_weights(client, tiny) == WEIGHTS[:1000]
 
 
+def test_a_hub_that_says_nothing_is_no_lack_of_a_connection(
+    tiny: LocalHub, client: ContentClient
+) -> None:
+    tiny.faults.add(Fault("close_before_answer", origin="hub"))
+    with pytest.raises(HubUnreachable) as refused:
+        read_weights(client, tiny)
+    assert not isinstance(refused.value, NoConnection)
+    assert (client.breaker.failures, client.breaker.lacks_connection) == (1, False)
+
+
 def test_a_dead_hub_is_counted_and_a_dead_cdn_is_not(tiny: LocalHub, client: ContentClient) -> None:
     tiny.faults.add(Fault("close_before_answer", origin="cdn"))
     with pytest.raises(HubUnreachable):
         read_weights(client, tiny)
     assert client.breaker.failures == 0
     tiny.down()
-    with pytest.raises(HubUnreachable):
+    with pytest.raises(NoConnection):
         read(client, place(tiny, "config.json"), ByteRange(0, 3), len(CONFIG))
     assert client.breaker.failures == 1
+    assert client.breaker.lacks_connection
     tiny.up()
     assert read_weights(client, tiny) == WEIGHTS[:1000]
 
