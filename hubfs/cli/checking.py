@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import click
 from hubfs.cli.options import given_sources
 from hubfs.config import ControlSettings, Settings
 from hubfs.config.addresses import parse_address
-from hubfs.config.files import exposed
 from hubfs.config.resolving import settings_from
 from hubfs.config.sources import Chosen, Layer
+from hubfs.daemon.secrets import exposed
 from hubfs.errors import HubfsError, UsageError
 
 
@@ -85,7 +86,7 @@ def warn_of_webhook(control: ControlSettings) -> None:
 
 def warn_of_exposed(layer: Layer) -> None:
     """Say which files with secrets of a daemon that begins others may read; it uses them."""
-    for file in exposed(layer):
+    for file in exposed(layer, os.environ):
         warn(UsageError(f"{file} holds secrets, and others may read it", hint=f"chmod 600 {file}"))
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hubfs.cli.background import Readiness
 from hubfs.config import Settings
-from hubfs.config.files import exposed
 from hubfs.config.resolving import Sources, settings_from
 from hubfs.config.sources import Layer
 from hubfs.daemon.logs import Log
 from hubfs.daemon.registry import log_file_beside
+from hubfs.daemon.secrets import exposed
 from hubfs.errors import HubfsError
 from hubfs.store.files import make_private_directory, writing
 
@@ -46,7 +46,7 @@ def serve(
     settings = settings_from(layer, mountpoint)
     try:
         sink = open_log(settings, foreground=foreground)
-        for file in exposed(layer):
+        for file in exposed(layer, os.environ):
             log.warning("%s holds secrets, and others may read it: chmod 600 it", file)
         daemon.run(settings, Reloading(sources, layer, mountpoint, sink), readiness.announce)
     except HubfsError as error:

@@ -99,16 +99,8 @@ def _text_of(value: Any) -> str | None:  # noqa: ANN401 - whatever TOML can say
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def exposed(layer: Layer) -> list[Path]:
-    """The files from which `layer` has secrets though others than their owner may read them."""
-    files = {Path(each.origin) for each in layer.values() if each.setting.is_secret}
-    files |= {each.value for each in layer.values() if each.setting.names_secret and each.value}
-    return sorted(file for file in files if file.is_absolute() and is_exposed(file))
-
-
-def is_exposed(file: Path) -> bool:
-    """Whether others than its owner may do anything with the file."""
-    try:
-        return bool(file.stat().st_mode & 0o077)
-    except OSError:
-        return False
+def secret_files(layer: Layer) -> set[Path]:
+    """The files that `layer` has secrets from, or says that secrets are in."""
+    origins = {Path(each.origin) for each in layer.values() if each.setting.is_secret}
+    named = {each.value for each in layer.values() if each.setting.names_secret and each.value}
+    return {file for file in origins | named if file.is_absolute()}  # "the environment" is none

@@ -70,6 +70,25 @@ class Credentials:
         return f"<credentials for {self._origin[1]}>"
 
 
+def token_place(environment: Mapping[str, str], file: Path | None = None) -> str:
+    """The file, or the variable, that `Credentials` with `file` take the token from.
+
+    Empty if huggingface_hub, which is asked without a `file`, has none to take.
+    """
+    from huggingface_hub import constants  # noqa: PLC0415 - see above
+
+    if file is not None:
+        return str(file)
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return ""
+    if environment.get("HF_OIDC_RESOURCE"):
+        return "HF_OIDC_RESOURCE"
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if environment.get(name, "").strip():
+            return name
+    return constants.HF_TOKEN_PATH if Path(constants.HF_TOKEN_PATH).is_file() else ""
+
+
 def _version_of(file: Path) -> _Version:
     """What changes when a file does."""
     try:

@@ -11,11 +11,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants
-
 from hubfs.errors import BadToken, HubError, NotOnHub, ProtocolViolation, RateLimited, UsageError
 from hubfs.hub import answers, urls
-from hubfs.hub.credentials import Credentials
+from hubfs.hub.credentials import Credentials, token_place
 from hubfs.hub.dialing import places_of
 from hubfs.hub.metadata import Answer, MetadataClient
 from hubfs.hub.pace import API, Breaker, RateLimits
@@ -96,13 +94,15 @@ def survey_way(endpoint: str) -> WayFacts:
     return replace(facts, addresses=len(found))
 
 
-async def survey_endpoint(endpoint: str) -> EndpointFacts:
+async def survey_endpoint(endpoint: str, file: Path | None = None) -> EndpointFacts:
     """Ask for one repo of the list, twice: the second answer's time is that of a warm connection.
+
+    The token is that in `file`, if one is named.
 
     Raises:
         UsageError: the environment names a proxy or certificates that are no use.
     """
-    client = _client(endpoint)
+    client = _client(endpoint, Credentials(endpoint, file=file))
     url = f"{urls.author_url(endpoint, 'models')}?limit=1"
     try:
         await client.get(url, "the list of repos", _PATIENCE)
@@ -146,16 +146,17 @@ def skew_of(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-async def survey_token(endpoint: str) -> TokenFacts:
-    """Ask whose the token is that would be sent.
+async def survey_token(endpoint: str, file: Path | None = None) -> TokenFacts:
+    """Ask whose the token is that would be sent: that in `file`, if one is named.
 
     Raises:
         UsageError: the environment names a proxy or certificates that are no use.
     """
-    place = token_place(os.environ)
-    if not Credentials(endpoint).headers_for(endpoint):
+    place = token_place(os.environ, file)
+    credentials = Credentials(endpoint, file=file)
+    if not credentials.headers_for(endpoint):
         return TokenFacts(place, is_usable=False)
-    client = _client(endpoint)
+    client = _client(endpoint, credentials)
     try:
         answer = await client.get(f"{endpoint}/api/whoami-v2", "the token's owner", _PATIENCE)
     except HubError as error:
@@ -184,22 +185,10 @@ def _word(text: object) -> str:
     )
 
 
-def token_place(environment: Mapping[str, str]) -> str:
-    """Where the token is that huggingface_hub would take; empty if it has none to take."""
-    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
-        return ""
-    if environment.get("HF_OIDC_RESOURCE"):
-        return "HF_OIDC_RESOURCE"
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        if environment.get(name, "").strip():
-            return name
-    return constants.HF_TOKEN_PATH if Path(constants.HF_TOKEN_PATH).is_file() else ""
-
-
-def _client(endpoint: str) -> MetadataClient:
+def _client(endpoint: str, credentials: Credentials) -> MetadataClient:
     return MetadataClient(
         endpoint,
-        Credentials(endpoint),
+        credentials,
         limits=RateLimits(),
         breaker=Breaker(),
         idle_timeout=_IDLE,

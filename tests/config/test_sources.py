@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubfs.config import FetchSettings, Fill, Settings
-from hubfs.config.files import ConfigFile, config_files, exposed, parse, read
+from hubfs.config.files import ConfigFile, config_files, parse, read
 from hubfs.config.resolving import Sources, settings_from, sources_of
 from hubfs.config.sources import MASK, combined, from_environment, from_options
 from hubfs.config.table import SETTINGS
@@ -212,31 +212,6 @@ def test_secrets_are_no_options_and_are_not_shown() -> None:
     assert said["http_token"].shown == MASK
     sources = Sources({}, said, ())
     assert "s3cret" not in repr((sources, sources.settings()))
-
-
-def test_a_file_with_secrets_is_for_its_owner(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    for text, mode, is_exposed in (
-        ("http_token = 's3cret'", 0o640, True),
-        ("http_token = 's3cret'", 0o600, False),
-        ("offline = true", 0o644, False),
-    ):
-        file.write_text(text)
-        file.chmod(mode)
-        layer = sources_of({}, {"HUBFS_CONFIG": str(file), "HUBFS_WEBHOOK": "http://x/"}).combined()
-        assert exposed(layer) == [file] * is_exposed
-
-
-def test_a_file_with_a_token_is_for_its_owner_too(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("hf_s3cret")
-    for mode, is_exposed in ((0o644, True), (0o640, True), (0o400, False)):
-        token.chmod(mode)
-        layer = sources_of({"token_file": str(token)}, {}).combined()
-        assert exposed(layer) == [token] * is_exposed
-    token.unlink()
-    assert exposed(layer) == []
-    assert exposed(sources_of({}, {}).combined()) == []
 
 
 def test_every_default_can_be_written_and_read_back() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from hubfs.hub import survey
+from hubfs.hub.credentials import token_place
 from hubfs.hub.metadata import Answer
 from tests.localhub import Fault, LocalHub
 
@@ -49,7 +52,7 @@ def test_a_list_of_repos_that_is_empty_may_be_a_mirrors(
 
 
 async def test_a_hub_is_told_from_what_is_none(
-    local_hub_tls: LocalHub, monkeypatch: pytest.MonkeyPatch
+    local_hub_tls: LocalHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hub = local_hub_tls
     refused = await survey.survey_endpoint(hub.endpoint)
@@ -70,6 +73,10 @@ async def test_a_hub_is_told_from_what_is_none(
     assert (token.place, token.account) == ("HF_TOKEN", "owner")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     assert (await survey.survey_token(hub.endpoint)).is_refused
+    file = tmp_path / "token"
+    file.write_text("hf_test")
+    token = await survey.survey_token(hub.endpoint, file)
+    assert (token.place, token.account) == (str(file), "owner")
     hub.down()
     assert (await survey.survey_endpoint(hub.endpoint)).error
 
@@ -85,5 +92,5 @@ def test_the_way_names_the_proxy_without_its_password(monkeypatch: pytest.Monkey
 
 
 def test_a_token_is_where_the_client_of_the_hub_looks_for_it() -> None:
-    assert survey.token_place({"HF_TOKEN": " "}) != "HF_TOKEN"
-    assert survey.token_place({"HF_TOKEN": "hf_x", "HF_OIDC_RESOURCE": ""}) == "HF_TOKEN"
+    assert token_place({"HF_TOKEN": " "}) != "HF_TOKEN"
+    assert token_place({"HF_TOKEN": "hf_x", "HF_OIDC_RESOURCE": ""}) == "HF_TOKEN"

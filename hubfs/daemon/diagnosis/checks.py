@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hubfs.config import Settings
-from hubfs.config.files import exposed, is_exposed
 from hubfs.config.resolving import sources_of
 from hubfs.daemon.diagnosis import daemons
 from hubfs.daemon.diagnosis.apart import Check
 from hubfs.daemon.diagnosis.daemons import MountFacts
 from hubfs.daemon.diagnosis.verdicts import Verdict, fine, noted
 from hubfs.daemon.registry import Running, find_running
+from hubfs.daemon.secrets import exposed
 from hubfs.errors import HubfsError, MountFailed
 from hubfs.fuse import kernel, mountpoints
 
@@ -125,7 +125,9 @@ class Checks:
         from hubfs.daemon.diagnosis.network import judge_endpoint  # noqa: PLC0415
         from hubfs.hub.survey import survey_endpoint  # noqa: PLC0415
 
-        yield from judge_endpoint(trio.run(survey_endpoint, self.settings.endpoint))
+        yield from judge_endpoint(
+            trio.run(survey_endpoint, self.settings.endpoint, self.settings.token_file)
+        )
 
     def _token(self) -> Iterator[Verdict]:
         import trio  # noqa: PLC0415
@@ -133,18 +135,15 @@ class Checks:
         from hubfs.daemon.diagnosis.network import judge_token  # noqa: PLC0415
         from hubfs.hub.survey import survey_token  # noqa: PLC0415
 
-        yield from judge_token(trio.run(survey_token, self.settings.endpoint))
+        yield from judge_token(
+            trio.run(survey_token, self.settings.endpoint, self.settings.token_file)
+        )
 
 
 def _secrets() -> Iterator[Verdict]:
     from hubfs.daemon.diagnosis.exposure import judge_secrets  # noqa: PLC0415
-    from hubfs.hub.survey import token_place  # noqa: PLC0415
 
-    files = exposed(sources_of({}, os.environ).combined())
-    login = Path(token_place(os.environ))  # a variable's name is no file
-    if login.is_absolute() and is_exposed(login):
-        files.append(login)
-    yield from judge_secrets(files)
+    yield from judge_secrets(exposed(sources_of({}, os.environ).combined(), os.environ))
 
 
 def _offline() -> Iterator[Verdict]:
