@@ -162,6 +162,10 @@ class Folder:
         if not piece.size:
             os.close(os.open(name, _NEW, 0o666, dir_fd=directory))
             return Way.COPY
+        with _turn(piece.blob.parent) if self.way is Way.LINK else contextlib.nullcontext():
+            return self._write_blob(directory, name, piece, note)
+
+    def _write_blob(self, directory: int, name: str, piece: Piece, note: Note) -> Way:
         blob = os.open(piece.blob, os.O_RDONLY | os.O_CLOEXEC)
         try:
             before = _checked(blob, piece)
@@ -187,6 +191,17 @@ class Folder:
         finally:
             os.close(target)
         return Way.REFLINK if is_cloned else Way.COPY
+
+
+@contextlib.contextmanager
+def _turn(directory: Path) -> Iterator[None]:
+    """Wait until no other export links a blob of `directory`: it would have open what we link."""
+    descriptor = os.open(directory, _DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _link(blob: int, directory: int, name: str) -> None:

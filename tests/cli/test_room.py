@@ -44,5 +44,7 @@ def test_room_is_made_but_for_what_is_pinned(shell: Shell) -> None:
     assert shell.json("unpin", "--all") == []
     assert "acme/model is forgotten" in shell.run("rm", "acme/model")
     assert shell.json("ls") == []
-    assert "not known here" in shell.run("rm", "acme/model", code=1)
+    refused = shell.run("rm", "acme/model", code=1)
+    assert "not known here" in refused
+    assert "hubfs ls tells which are; hubfs register acme/model makes it known" in refused
     assert shell.json("status")["cache"]["blobs"] == 0

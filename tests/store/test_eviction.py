@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from hubfs.store.ledger import blob_name, partial_name
 from hubfs.store.store import Store
 from tests.mount.waiting import PATIENCE, wait_until
@@ -51,6 +53,21 @@ def test_what_comes_back_waits_until_its_like_is_gone(store: Store) -> None:
         coming.result()
     partial.close()
     assert read(store, git_content(DATA)) == read(store, lfs_content(DATA)) == DATA
+
+
+def test_what_is_adopted_waits_until_its_like_is_gone(store: Store, tmp_path: Path) -> None:
+    path = admit(store, lfs_content(DATA), DATA)
+    (item,) = store.ledger.oldest()
+    found = tmp_path / "found"
+    found.write_bytes(DATA)
+    leave(store, item.name)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(store.blobs.put_in_place, found, sha256_of(DATA))
+        with pytest.raises(TimeoutError):
+            coming.result(0.2)
+        store.eviction.carry_out([item])
+        coming.result(PATIENCE)
+    assert path.read_bytes() == DATA
 
 
 def test_what_is_coming_back_is_not_taken_for_what_was_there_before(store: Store) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +73,28 @@ def test_what_was_linked_takes_no_room_and_whoever_changes_it_has_it_noticed(
     with pytest.raises(StoreDamaged):
         put(Folder(target, Way.COPY), Piece("other.bin", len(DATA), sha256_of(DATA), wanted.blob))
     assert not [*left_behind(target)]
+
+
+def test_exports_that_link_one_blob_at_once_all_have_it(
+    store: Store, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = piece(store, "model.bin")
+    together = threading.Barrier(2)
+    link = os.link
+
+    def slow(*arguments: Any, **named: Any) -> None:
+        time.sleep(0.1)  # the other has it open by then, unless it waits for its turn
+        link(*arguments, **named)
+
+    def export(folder: Path) -> Way:
+        together.wait(20)
+        return put(Folder(folder, Way.LINK), wanted)
+
+    monkeypatch.setattr(os, "link", slow)
+    with ThreadPoolExecutor(2) as pool:
+        folders = [target / "one", target / "two"]
+        assert list(pool.map(export, folders)) == [Way.LINK, Way.LINK]
+    assert wanted.blob.stat().st_nlink == 3
 
 
 def test_an_empty_file_needs_no_blob(store: Store, target: Path) -> None:
