@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -84,7 +83,7 @@ def complain(error: HubfsError) -> None:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("hubfs"), prog_name="hubfs")
+@click.version_option(package_name="hubfs", prog_name="hubfs")
 def main() -> None:
     r"""Mount the Hugging Face Hub as one directory.
 
