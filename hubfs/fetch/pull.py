@@ -42,7 +42,9 @@ class Throttle:
 
 
 class Pull:
-    """Fetches `claim` into `partial`; `report(start, stop)` is called, in the thread, as it lands.
+    """Fetches `claim` into `partial`.
+
+    `report(pull, start, stop)` is called, in the thread, as bytes land.
 
     A server that ignores ranges sends the whole file: `take_whole` is asked
     whether this pull shall take it, since one is enough.
@@ -52,7 +54,7 @@ class Pull:
         self,
         partial: Partial,
         claim: ByteRange,
-        report: Callable[[int, int], None],
+        report: Callable[[Pull, int, int], None],
         take_whole: Callable[[], bool],
     ) -> None:
         self.partial = partial
@@ -60,6 +62,7 @@ class Pull:
         self.lifeline = Lifeline()
         self.received = 0
         self.seconds = 0.0
+        self.is_ending = False  # what is left comes before another request would be answered
         self.has_begun = False
         self.ended = threading.Event()
         self._report = report
@@ -79,16 +82,17 @@ class Pull:
             self.ended.set()
 
     def _run(self, client: ContentClient, source: Source, throttle: Throttle) -> None:
-        size = self.partial.content.size
-        stream = client.open(source, self.claim, size, self.lifeline)
+        asked = time.monotonic()
+        stream = client.open(source, self.claim, self.partial.content.size, self.lifeline)
+        latency = time.monotonic() - asked
         try:
             if stream.span != self.claim and not self._take_whole():
                 raise one_is_enough(source)
-            self._receive(stream, throttle)
+            self._receive(stream, throttle, latency)
         finally:
             stream.close()
 
-    def _receive(self, stream: ContentStream, throttle: Throttle) -> None:
+    def _receive(self, stream: ContentStream, throttle: Throttle, latency: float) -> None:
         buffer = memoryview(bytearray(_LARGEST_STEP))
         summing = self.partial.summing()
         step, position = _SMALLEST_STEP, stream.span.start
@@ -96,9 +100,11 @@ class Pull:
         while count := stream.readinto(buffer[: min(step, MIB - position % MIB)]):
             self.partial.write(buffer[:count], position)
             summing.add(buffer[:count], position)
-            self._report(position, position + count)
             position += count
             self.received += count
+            left = stream.span.stop - position
+            self.is_ending |= 0 < left * (latency + self.seconds) < self.received * latency
+            self._report(self, position - count, position)
             throttle.take(count)
             now = time.monotonic()
             step = min(step * 2, _LARGEST_STEP) if now - before < _QUICK else step

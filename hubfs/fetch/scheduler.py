@@ -25,7 +25,6 @@ from hubfs.fetch.transfer import Transfer
 from hubfs.hub.content import ContentClient
 from hubfs.model.content import Source
 from hubfs.model.ranges import ByteRange
-from hubfs.store.partials import Partial
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class Scheduler:
     def _has_its_share(self, transfer: Transfer) -> bool:
         """Whether it has all connections that one content may have for what nobody waits for."""
         most = max(MOST_PER_CONTENT, self._most // 2)
-        return len(transfer.pulls) >= most or transfer.has_enough_connections
+        return transfer.busy_connections >= most or transfer.has_enough_connections
 
     def _may_ask(self, transfer: Transfer, now: float) -> bool:
         # A server that ignores ranges sends the whole file to each: one is enough.
@@ -133,9 +132,8 @@ class Scheduler:
     # --- one pull ----------------------------------------------------------------------
 
     def _pull(self, transfer: Transfer, claim: ByteRange) -> Pull:
-        partial = transfer.partial
-        report = bind(self._report, transfer, partial)
-        return Pull(partial, claim, report, transfer.may_take_whole)
+        report = bind(self._report, transfer)
+        return Pull(transfer.partial, claim, report, transfer.may_take_whole)
 
     async def _run(self, transfer: Transfer, pull: Pull, source: Source) -> None:
         error: HubfsError | None = None
@@ -163,11 +161,13 @@ class Scheduler:
         self._judge(transfer, source, error, made_progress=pull.received > 0)
         self._advance(transfer)
 
-    def _report(self, transfer: Transfer, partial: Partial, start: int, stop: int) -> None:
+    def _report(self, transfer: Transfer, pull: Pull, start: int, stop: int) -> None:
         """Tell the event loop what a pull has written. Called in its thread."""
-        transfer.note_arrival(partial, start, stop)
+        transfer.note_arrival(pull.partial, start, stop)
         if not self.call_soon(transfer.take_arrivals):
             raise FetchStopped("hubfs is shutting down")
+        if pull.is_ending:
+            self.call_soon(self.schedule)
 
     def call_soon(self, call: Callable[[], object]) -> bool:
         """Have the event loop make `call`, once for all who ask until then. Thread-safe.

@@ -173,9 +173,15 @@ class Transfer:
             self._piece = piece // MIB * MIB
 
     @property
+    def busy_connections(self) -> int:
+        """How many bring bytes for longer than it takes to ask for more."""
+        return sum(not pull.is_ending for pull in self.pulls)
+
+    @property
     def has_enough_connections(self) -> bool:
         """Whether another one would bring nothing: the processors are the limit, not the line."""
-        return len(self.pulls) >= max(FEWEST, ENOUGH / self._rate if self._rate else math.inf)
+        enough = max(FEWEST, ENOUGH / self._rate if self._rate else math.inf)
+        return self.busy_connections >= enough
 
     def largest_piece(self, priority: Priority) -> int:
         """The most bytes to ask for in one request.

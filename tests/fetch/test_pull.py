@@ -52,8 +52,10 @@ class Reports:
     def __init__(self, partial: Partial) -> None:
         self._partial = partial
         self.spans: list[ByteRange] = []
+        self.endings: list[bool] = []
 
-    def __call__(self, start: int, stop: int) -> None:
+    def __call__(self, pull: Pull, start: int, stop: int) -> None:
+        self.endings.append(pull.is_ending)
         assert os.pread(self._partial.descriptor, stop - start, start) == DATA[start:stop]
         self.spans.append(ByteRange(start, stop))
 
@@ -81,6 +83,31 @@ def test_what_is_reported_is_written_gapless_and_exactly_the_claim(
     assert reports.stop == CLAIM.stop
     assert pull.received == CLAIM.size
     assert pull.ended.is_set()
+
+
+def test_it_ends_when_what_is_left_takes_no_longer_than_an_answer(
+    client: ContentClient, source: Source, partial: Partial, hub: LocalHub
+) -> None:
+    hub.rtt, hub.bandwidth = 0.1, 8 * MIB
+    Pull(partial, ByteRange(7 * MIB, 8 * MIB), lambda *_: None, lambda: True).run(
+        client, source, UNLIMITED
+    )  # the next knows the way, and has a connection
+    reports = Reports(partial)
+    pull_of(partial, reports).run(client, source, UNLIMITED)
+    assert reports.endings == sorted(reports.endings)  # once it is so, it stays so
+    ending = [span for span, ends in zip(reports.spans, reports.endings, strict=True) if ends]
+    assert MIB // 4 <= CLAIM.stop - ending[0].start <= 2 * MIB  # 0.8 MiB come in a round trip
+
+
+def test_near_by_no_request_is_ending(
+    client: ContentClient, source: Source, partial: Partial, hub: LocalHub
+) -> None:
+    hub.bandwidth = 8 * MIB
+    hub.rtt = 0.0
+    reports = Reports(partial)
+    pull_of(partial, reports).run(client, source, UNLIMITED)
+    early = zip(reports.spans, reports.endings, strict=True)
+    assert not any(ends for span, ends in early if span.stop < CLAIM.stop - MIB)
 
 
 @pytest.mark.parametrize("action", ["reset_after", "short_body"])

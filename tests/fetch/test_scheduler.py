@@ -156,6 +156,25 @@ async def test_a_download_takes_some_connections_and_readers_of_its_file_the_res
             nursery.cancel_scope.cancel()
 
 
+async def test_the_next_request_is_on_its_way_before_one_ends(hub: LocalHub, cache: Path) -> None:
+    hub.rtt, hub.bandwidth = 0.2, 20 * MIB
+    most = 0
+
+    def count(rig: Rig) -> bool:
+        nonlocal most
+        for each in rig.transfers:
+            most = max(most, len(each.pulls))
+            assert each.busy_connections <= MOST_PER_CONTENT
+        return False
+
+    async with running(hub, cache) as rig, trio.open_nursery() as nursery:
+        nursery.start_soon(until, lambda: count(rig))
+        await rig.fetcher.complete(*listed(hub, FILLED, "model.bin"))
+        nursery.cancel_scope.cancel()
+    assert most > MOST_PER_CONTENT
+    assert hub.log.content_bytes() == len(LONGER)
+
+
 async def test_a_late_first_answer_holds_up_no_other_range_of_the_file(
     hub: LocalHub, cache: Path
 ) -> None:

@@ -320,4 +320,4 @@ async def test_the_whole_file_is_taken_by_one_and_not_again_once_it_is_here(
 
 
 def pull_of(partial: Partial) -> Pull:
-    return Pull(partial, FIRST, lambda _, __: None, lambda: True)
+    return Pull(partial, FIRST, lambda *_: None, lambda: True)
