@@ -45,6 +45,7 @@ from hubfs.store.store import Store
 log = logging.getLogger(__name__)
 
 TICK = 5.0  # seconds after which what arrived is claimed, be it little
+MOST_AHEAD = 64  # contents that somebody may open next
 MOST_POSTPONED = 256  # contents that are filled once there is room
 TIRED_AFTER = 5  # failures in a row after which a fill that nobody waits for is given up
 
@@ -68,6 +69,7 @@ class Fetcher:
         self._settler = Settler(store, self._advance, self._note_wrong)
         self._open: dict[str, OpenContent] = {}
         self._led: set[str] = set()
+        self._ahead = 0  # contents that are being fetched for who may open them next
         self._postponed: dict[str, Place] = {}
         self._is_catching_up = False
         self._replaced: set[str] = set()
@@ -446,12 +448,32 @@ class Fetcher:
 
     def _lead(self, opened: OpenContent) -> None:
         """Fetch what loaders read after `opened`, behind everything else."""
-        if self._settings.fill is not Fill.AUTO or self._nursery is None or self._is_stopped:
-            return
         for content, source in opened.following:
-            if content.key not in self._led:
+            if content.key not in self._led and self._nursery is not None and self._may_lead:
                 self._led.add(content.key)
                 self._nursery.start_soon(self._complete_quietly, content, source)
+
+    def fetch_ahead(self, places: Iterable[Place]) -> None:
+        """Fetch what somebody is likely to open next, behind everything else.
+
+        What would be too much, or finds no room, is left to whoever opens it.
+        """
+        for content, source in places:
+            may_begin = self._ahead < MOST_AHEAD and not self.room.is_tight
+            if may_begin and self._nursery is not None and self._may_lead:
+                self._ahead += 1
+                self._nursery.start_soon(self._complete_ahead, content, source)
+
+    @property
+    def _may_lead(self) -> bool:
+        """Whether to fetch what nobody has asked for."""
+        return self._settings.fill is Fill.AUTO and not self._is_stopped
+
+    async def _complete_ahead(self, content: Content, source: Source) -> None:
+        try:
+            await self._complete_quietly(content, source)
+        finally:
+            self._ahead -= 1
 
     async def _complete_quietly(self, content: Content, source: Source) -> None:
         try:

@@ -23,22 +23,21 @@ from hubfs.errors import (
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fetch.opened import OpenContent
 from hubfs.fs import xattrs
+from hubfs.fs.ahead import Ahead
 from hubfs.fs.annex import Annex, InMemoryFile
 from hubfs.fs.attributes import FOREVER, Attributes, DirectoryEntry, absent
 from hubfs.fs.inodes import ROOT, SPACES, Place, number_within, place_of, region_of
 from hubfs.fs.listings import NotInMemory
 from hubfs.fs.namespace import Namespace
 from hubfs.fs.trees import Tree, Trees
-from hubfs.model.content import Content, Source
+from hubfs.model.content import Source
 from hubfs.model.ranges import ByteRange
-from hubfs.model.shards import following_shards
 from hubfs.model.tree import Entry, Listing
 from hubfs.store.catalog import Catalog, Node
 from hubfs.store.reading import Extent
 from hubfs.store.store import Space, Store
 from hubfs.sync.syncer import Key
 
-SHARDS_AHEAD = 2
 FIRST_BYTE = ByteRange(0, 1)
 
 
@@ -70,6 +69,7 @@ class Filesystem:
         self._catalog = catalog
         self._namespace = namespace
         self._trees, self._in_memory = trees, trees.in_memory()
+        self._ahead = Ahead(trees)
         self._fetcher = fetcher
         self._nodes: dict[int, Node] = {}
         self._handles = itertools.count(1)
@@ -253,13 +253,15 @@ class Filesystem:
         listing, entry = self._entry(tree, place)
         source = Source(str(tree.repo), tree.commit, listing.path_of(entry))
         opened = self._fetcher.open(entry.content, source)
-        self._fetcher.note_opened(opened, inode, self._following(tree, listing, entry))
+        self._fetcher.note_opened(opened, inode, self._ahead.shards(tree, listing, entry))
         try:
             if tree.record.gated and not opened.is_complete:
                 await self._fetcher.ensure(opened, FIRST_BYTE)
         except BaseException:
             self._fetcher.release(opened)
             raise
+        is_cold = not opened.is_complete
+        self._fetcher.fetch_ahead(self._ahead.siblings(tree, listing, entry, is_cold=is_cold))
         COUNTERS.add("opens")
         return self._new_handle(opened)
 
@@ -390,17 +392,6 @@ class Filesystem:
     def space(self) -> Space:
         """The cache's room: the tree itself takes none."""
         return self._store.space()
-
-    def _following(
-        self, tree: Tree, listing: Listing, entry: Entry
-    ) -> tuple[tuple[Content, Source], ...]:
-        names = following_shards(entry.name.decode(), SHARDS_AHEAD)
-        found = [self._trees.find(tree, listing, name.encode()) for name in names]
-        return tuple(
-            (each[1].content, Source(str(tree.repo), tree.commit, listing.path_of(each[1])))
-            for each in found
-            if each is not None and not each[1].is_directory
-        )
 
     # --- helpers -----------------------------------------------------------------------
 

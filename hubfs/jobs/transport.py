@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import trio
@@ -14,8 +15,9 @@ from hubfs.jobs.states import may_pass
 from hubfs.model.content import MIB, Content, Source
 from hubfs.model.text import shown
 
-AT_ONCE = 8
-WORTH_A_LINE = 8 * MIB
+AT_ONCE = 32  # round trips, not bytes, are what small files take
+LARGE = 8 * MIB
+LARGE_AT_ONCE = 8
 
 # What fails for one file fails for all: asking thousands of times more would help no one.
 _FATAL = (AccessDenied, FetchStopped, Offline, StoreError)
@@ -36,6 +38,7 @@ class Transport:
         self._under_way: dict[str, _UnderWay] = {}
         self._fatal: HubfsError | None = None
         self._may_pass = False
+        self._large = trio.CapacityLimiter(LARGE_AT_ONCE)
         run.tally.under_way = self._moved
 
     def _moved(self) -> tuple[int, int]:
@@ -87,9 +90,10 @@ class Transport:
             # Even what is here already gives others a turn: there may be a million of them.
             await trio.lowlevel.checkpoint()
             if content.size:
-                await self._fetcher.complete(content, source)
+                async with self._large if content.size >= LARGE else nullcontext():
+                    await self._fetcher.complete(content, source)
         finally:
             del self._under_way[content.key]
         self._run.tally.note_file(content.size, content.size - before)
-        if content.size >= WORTH_A_LINE and before < content.size:
+        if content.size >= LARGE and before < content.size:
             self._run.log(f"{shown(source.path)} is here and verified, {content.size} bytes")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
+from hubfs.config import Fill
 from hubfs.errors import (
     AccessDenied,
     IsADirectory,
@@ -261,3 +263,37 @@ async def test_an_attribute_that_is_not_ours_is_absent(tree: Filesystem) -> None
         with pytest.raises(NoSuchAttribute):
             tree.extended_attribute(file, name)
     assert tree.extended_attributes(ROOT) == {}
+
+
+async def test_small_files_that_follow_are_fetched_for_who_reads_in_order(
+    local_hub: LocalHub, tmp_path: Path
+) -> None:
+    files = {f"{number:02}.txt": str(number).encode() * 9 for number in range(12)}
+    local_hub.create_repo("acme/many", files)
+    async with engine(local_hub, tmp_path / "cache") as parts:
+        tree = parts.filesystem
+        for name in sorted(files)[:4]:
+            tree.close_file(await tree.open_file(await inode(tree, f"acme/many/{name}")))
+        inodes = [await inode(tree, f"acme/many/{name}") for name in sorted(files)]
+
+        def states() -> list[bytes]:
+            return [tree.extended_attribute(each, STATE) for each in inodes]
+
+        await until(lambda: states().count(HERE) == 4 and not parts.fetcher.opened)
+        # The first four were only opened.
+        assert states() == [b"absent"] * 4 + [HERE] * 4 + [b"absent"] * 4
+
+
+@pytest.mark.parametrize("size", [2, 2 << 20])
+async def test_nothing_is_fetched_ahead_of_large_files_or_when_told_so(
+    local_hub: LocalHub, tmp_path: Path, size: int
+) -> None:
+    files = {f"{number:02}.bin": bytes([number]) * size for number in range(8)}
+    local_hub.create_repo("acme/many", files)
+    fill = Fill.AUTO if size > 2 else Fill.NEVER
+    async with engine(local_hub, tmp_path / "cache", fill=fill) as parts:
+        tree = parts.filesystem
+        for name in files:
+            tree.close_file(await tree.open_file(await inode(tree, f"acme/many/{name}")))
+        await trio.testing.wait_all_tasks_blocked()  # what was begun has opened its file by now
+        assert not parts.fetcher.opened

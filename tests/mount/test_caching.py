@@ -58,6 +58,22 @@ def test_readers_of_a_content_under_several_names_share_its_download(shared: Mou
     assert sum(fetched) == len(data)
 
 
+def test_a_walk_through_small_files_finds_them_here(shared: Mounted) -> None:
+    """Who reads the small files of a directory in order finds the next ones here already."""
+    files = {f"walk/{number:03}.json": blob(2000 + number, seed=number) for number in range(40)}
+    others = {"walk/030.bin": blob(2 * MIB, seed=50), "walk/031/inner.json": b"{}"}
+    shared.hub.create_repo("acme/walked", files | others)
+    shared.hub.log.clear()
+    paths = [shared / "acme/walked" / name for name in sorted(files)]
+    for path in paths[:4]:
+        assert path.read_bytes()
+    wait_until(lambda: {attribute(path, "state") for path in paths[:8]} == {"complete"})
+    assert {attribute(path, "state") for path in paths[8:]} == {"absent"}
+    assert [sha256(path) for path in paths] == [sha256(files[name]) for name in sorted(files)]
+    assert shared.hub.log.content_bytes() == sum(map(len, files.values()))
+    assert {attribute(shared / "acme/walked" / name, "state") for name in others} == {"absent"}
+
+
 @pytest.mark.parametrize("end", [Mounted.terminate, Mounted.kill])
 def test_a_download_goes_on_where_it_was_durable(
     mount: Mount, hub: LocalHub, end: Callable[[Mounted], None]
