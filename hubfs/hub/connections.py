@@ -44,6 +44,7 @@ class Connections:
         self._idle_timeout = idle_timeout
         self._lock = threading.Lock()
         self._idle: list[_Idle] = []
+        self._most_idle = MOST_IDLE
         self._context: ssl.SSLContext | None = None
         self._proxies = Proxies()
 
@@ -138,7 +139,8 @@ class Connections:
 
     def _without_stale(self, now: float) -> list[_Idle]:
         """Drop from the idle ones those that are too old or too many, and return them."""
-        fresh = [each for each in self._idle if now - each.since <= IDLE_LIFETIME][-MOST_IDLE:]
+        fresh = [each for each in self._idle if now - each.since <= IDLE_LIFETIME]
+        fresh = fresh[max(0, len(fresh) - self._most_idle) :]
         stale = [each for each in self._idle if each not in fresh]
         self._idle = fresh
         return stale
@@ -158,9 +160,9 @@ class Connections:
         return taken
 
     def close(self) -> None:
-        """Close the idle ones."""
+        """Close the idle ones; what is put back later, by threads that end late, is closed too."""
         with self._lock:
-            idle, self._idle = self._idle, []
+            idle, self._idle, self._most_idle = self._idle, [], 0
         for each in idle:
             each.wire.close()
 

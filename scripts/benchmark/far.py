@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +26,9 @@ CONNECTIONS = 8  # that hubfs has for one file, unless it is told otherwise
 LONG = "long.bin"
 GGUF = "model.gguf"
 LAYER = 64 << 20  # bytes of a layer of a model that is 1024 wide
+FOLDER = "bench/folder"
+SMALL_FILES = {f"{number:03}.json": f'{{"id": {number}}}' * 99 for number in range(200)}
+AT_ONCE = 8  # files that huggingface_hub downloads
 
 
 def limited_line(bench: Bench) -> Iterator[Row]:
@@ -124,6 +128,44 @@ def _curl_at(bench: Bench, offset: int) -> Run:
             return Run(seconds, proofs.equal(file.read_bytes(), truth.read(PAGE), "page"))
 
 
+# --- small files ---------------------------------------------------------------------
+
+
+def small_files(bench: Bench) -> Iterator[Row]:
+    """A folder of small files, read one after the other as `cat *` does."""
+    bench.hub.create_repo(FOLDER, SMALL_FILES)
+    with bench.hub.far_away(rtt=ROUND_TRIP):
+        runs, curls = interleaved(bench.runs, partial(_cat, bench), partial(_all_at_once, bench))
+    name = f"{len(SMALL_FILES)} files of 2 KB in order, 50 ms: cat / curl, {AT_ONCE} at a time"
+    yield Row(SECTION, name, "s", side("mount", runs), side("curl --parallel", curls))
+
+
+def _cat(bench: Bench) -> Run:
+    with mounted(bench.scratch, bench.hub) as mount:
+        folder = mount.directory / FOLDER
+        run("stat", folder / min(SMALL_FILES))
+        began = time.monotonic()
+        said = run("sh", "-c", 'cd "$1" && exec cat -- *', "sh", folder)
+        seconds = time.monotonic() - began
+        say(f"cat of small files: {seconds:.2f} s")
+        return Run(seconds, _proof(said))
+
+
+def _all_at_once(bench: Bench) -> Run:
+    urls = [bench.hub.url(FOLDER, name) for name in SMALL_FILES]
+    with site_in(bench.scratch) as site:
+        options = ["--parallel", "--parallel-max", str(AT_ONCE), "--remote-name-all"]
+        into = ["--silent", "--show-error", "--fail", "--location", "--output-dir", site]
+        began = time.monotonic()
+        run("curl", *options, *into, *urls)
+        seconds = time.monotonic() - began
+        return Run(seconds, _proof("".join((site / name).read_text() for name in SMALL_FILES)))
+
+
+def _proof(found: str) -> str:
+    return proofs.equal(found, "".join(SMALL_FILES.values()), "all bytes of all files")
+
+
 # --- loaders -------------------------------------------------------------------------
 
 
@@ -175,4 +217,4 @@ def _load(bench: Bench, source: Source, program: tuple[Any, ...]) -> Run:
         return Run(got["seconds"], proofs.equal(got["digest"], known, f"all that {name} read"))
 
 
-GROUPS = (limited_line, first_byte, loaders, llama)
+GROUPS = (limited_line, first_byte, small_files, loaders, llama)

@@ -175,6 +175,16 @@ def test_only_so_many_are_kept(connections: Connections) -> None:
         assert len(connections._idle) == MOST_IDLE
 
 
+def test_what_is_put_back_too_late_is_closed(connections: Connections) -> None:
+    with ScriptedServer(answering(HELLO)) as server:
+        exchange = get(connections, server.url)
+        exchange.readinto(memoryview(bytearray(10)))
+        connections.close()
+        connections.put_back(exchange)
+        assert exchange.wire.socket.fileno() == -1
+        assert not connections._idle
+
+
 def test_a_connection_put_back_is_not_its_lifeline_s_any_more(connections: Connections) -> None:
     lifeline = Lifeline()
     with ScriptedServer(answering(HELLO, HELLO)) as server:
