@@ -75,7 +75,7 @@ class FetchSettings:
         choice(Fill),
         Fill.AUTO,
         "When to fetch the rest of a file that is read in part; auto: after a quarter of it, "
-        "or 64 MiB in long runs.",
+        "or 64 MiB in long runs, and the files that are likely to be read next.",
         is_reloaded=True,
     )
     max_connections: int = declared(
