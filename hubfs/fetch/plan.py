@@ -51,6 +51,11 @@ class Plan:
         return self.held.covers(0, self.size)
 
     @property
+    def is_spoken_for(self) -> bool:
+        """Whether every byte is held or on its way."""
+        return self.held.total + self.claimed.total >= self.size
+
+    @property
     def wants_rest(self) -> bool:
         """Whether all of it is wanted, be it without hurry."""
         return self.wants_fill or self.prefetchers > 0

@@ -93,7 +93,7 @@ class Pull:
             stream.close()
 
     def _receive(self, stream: ContentStream, throttle: Throttle, latency: float) -> None:
-        buffer = memoryview(bytearray(_LARGEST_STEP))
+        buffer = memoryview(bytearray(min(stream.span.size, _LARGEST_STEP)))
         summing = self.partial.summing()
         step, position = _SMALLEST_STEP, stream.span.start
         started = before = time.monotonic()

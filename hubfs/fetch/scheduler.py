@@ -125,6 +125,8 @@ class Scheduler:
         return transfer.busy_connections >= most or transfer.has_enough_connections
 
     def _may_ask(self, transfer: Transfer, now: float) -> bool:
+        if transfer.plan.is_spoken_for:  # as most are when many small files are fetched
+            return False
         # A server that ignores ranges sends the whole file to each: one is enough.
         is_busy = transfer.plan.is_rangeless and bool(transfer.pulls)
         return not is_busy and not transfer.is_admitted and not transfer.is_paused(now)

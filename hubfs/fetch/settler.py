@@ -11,10 +11,13 @@ import trio
 
 from hubfs.background import YIELDING, Background
 from hubfs.errors import ContentMismatch, StoreError
+from hubfs.fetch.admission import Admission
 from hubfs.fetch.plan import WHOLE_UP_TO
 from hubfs.fetch.transfer import Transfer
 from hubfs.fetch.verification import RollingHash
 from hubfs.model.content import MIB
+from hubfs.store.blobs import Verified
+from hubfs.store.files import sync_bytes
 from hubfs.store.partials import Partial
 from hubfs.store.store import Store
 
@@ -23,6 +26,7 @@ log = logging.getLogger(__name__)
 CLAIM_EVERY = 128 * MIB
 HASH_STEP = 16 * MIB  # a stop waits for one
 _HASH_AHEAD = 16 * MIB
+SMALL_AT_ONCE = 8  # the disk syncs several in the time of one
 
 
 class Settler:
@@ -39,7 +43,8 @@ class Settler:
         self._advance = advance
         self._on_wrong = on_wrong
         self._threads = Background(2, YIELDING)
-        self._limiter = trio.CapacityLimiter(2)
+        self._limiter = trio.CapacityLimiter(SMALL_AT_ONCE)
+        self._admission = Admission(store.blobs)
         self._nursery: trio.Nursery | None = None
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -56,7 +61,7 @@ class Settler:
 
     async def _in_thread(self, transfer: Transfer, job: Callable[[], object]) -> None:
         """Do `job`, behind readers unless they wait for it: what is small they get verified."""
-        if transfer.content.size <= WHOLE_UP_TO:
+        if _is_small(transfer):
             await trio.to_thread.run_sync(job, limiter=self._limiter)
         else:
             await self._threads.run(job)
@@ -88,28 +93,34 @@ class Settler:
         self._advance(transfer)
 
     async def _hash_step(self, transfer: Transfer) -> None:
-        rolling = transfer.hash
+        rolling, partial = transfer.hash, transfer.partial
         stop = min(transfer.plan.held.contiguous_stop(0), rolling.position + HASH_STEP)
-        step = bind(rolling.advance, transfer.partial.descriptor, stop)
-        await self._in_thread(transfer, step)
+        await self._in_thread(transfer, bind(rolling.advance, partial.descriptor, stop))
         if rolling.position == transfer.content.size:
-            await self._admit(transfer, rolling)
+            verified = Verified(
+                partial.descriptor, partial.path, rolling.verified(), transfer.content
+            )
+            await self._admit(transfer, rolling, verified)
 
-    async def _admit(self, transfer: Transfer, rolling: RollingHash) -> None:
-        partial, sha256 = transfer.partial, rolling.verified()
-        admit = bind(
-            self._store.blobs.admit, partial.descriptor, partial.path, sha256, transfer.content
-        )
+    async def _admit(self, transfer: Transfer, rolling: RollingHash, verified: Verified) -> None:
         async with transfer.disk:
             if transfer.hash is not rolling or transfer.may_be_rewritten:
                 # A claim has failed meanwhile, and what was hashed may not be on the disk; or a
                 # server sends all of it again, and it may not be what was hashed.
                 return
             # Before it has a name by which it can be linked, and written to.
-            written_ns = os.fstat(partial.descriptor).st_mtime_ns
-            await self._in_thread(transfer, admit)
+            written_ns = os.fstat(verified.descriptor).st_mtime_ns
+            await self._make_blob(transfer, verified)
             transfer.note_admitted(written_ns)
         log.info("%s is here and verified, %d bytes", transfer.sources[0], transfer.content.size)
+
+    async def _make_blob(self, transfer: Transfer, verified: Verified) -> None:
+        if _is_small(transfer):
+            sync = bind(sync_bytes, verified.descriptor, verified.path)
+            await self._in_thread(transfer, sync)
+            await self._admission.admit(verified)
+        else:
+            await self._threads.run(bind(self._store.blobs.admit, *verified))
 
     async def _start_over(self, transfer: Transfer, error: ContentMismatch) -> None:
         """Fetch it again from scratch, once; then tell the readers."""
@@ -167,6 +178,11 @@ class Settler:
             _claim_of(transfer)()
         except StoreError as error:
             log.warning("progress is not recorded: %s", error)
+
+
+def _is_small(transfer: Transfer) -> bool:
+    """Whether readers wait until all of it is verified."""
+    return transfer.content.size <= WHOLE_UP_TO
 
 
 def _claim_of(transfer: Transfer) -> Callable[[], None]:

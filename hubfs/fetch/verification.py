@@ -28,7 +28,7 @@ class RollingHash:
         Raises:
             StoreDamaged: the file cannot be read.
         """
-        buffer = memoryview(bytearray(STEP))
+        buffer = memoryview(bytearray(max(0, min(STEP, stop - self.position))))
         while self.position < stop:
             part = buffer[: min(STEP, stop - self.position)]
             read_into(descriptor, self.position, part)

@@ -9,10 +9,17 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from hubfs.errors import StoreDamaged, StoreFull
+from hubfs.errors import StoreDamaged, StoreError, StoreFull
 from hubfs.model.content import Content
-from hubfs.store.files import make_private_directory, occupied_by, sync_directory, writing
+from hubfs.store.files import (
+    make_private_directory,
+    occupied_by,
+    sync_bytes,
+    sync_directory,
+    writing,
+)
 from hubfs.store.index import Index, Transaction
 from hubfs.store.leaving import Leaving
 from hubfs.store.ledger import Item, Ledger, blob_name
@@ -21,6 +28,15 @@ from hubfs.store.partials import forget_partial
 from hubfs.store.records import BlobRecord, pack, unpack
 
 _SHA256_RE = re.compile(r"[0-9a-f]{64}")
+
+
+class Verified(NamedTuple):
+    """A file whose bytes are those of `content`, with the hash that they have."""
+
+    descriptor: int
+    path: Path
+    sha256: str
+    content: Content
 
 
 class Blobs:
@@ -132,14 +148,42 @@ class Blobs:
         Raises:
             StoreFull: the disk has no room for it.
         """
-        with writing(path):
-            os.fchmod(descriptor, 0o444)
-            os.fsync(descriptor)
-        with self._leaving.arriving(blob_name(sha256)):
-            self.put_in_place(path, sha256)
-            self.sync_names([sha256])
-            self.links.drop_all([sha256])
-            self.record(sha256, content)
+        sync_bytes(descriptor, path)
+        (error,) = self.admit_all([Verified(descriptor, path, sha256, content)])
+        if error is not None:
+            raise error
+
+    def admit_all(self, synced: Sequence[Verified]) -> list[StoreError | None]:
+        """Do `admit` for many files whose bytes are durable (`sync_bytes`), in one transaction.
+
+        Returns why each of them could not be admitted; None for those that are blobs now.
+        """
+        with contextlib.ExitStack() as stack:
+            for each in synced:
+                stack.enter_context(self._leaving.arriving(blob_name(each.sha256)))
+            errors = [self._placed(each) for each in synced]
+            placed = [each for each, error in zip(synced, errors, strict=True) if error is None]
+            try:
+                self._keep(placed)
+            except StoreError as error:
+                return [before or error for before in errors]
+        return errors
+
+    def _placed(self, verified: Verified) -> StoreError | None:
+        try:
+            with writing(verified.path):
+                os.fchmod(verified.descriptor, 0o444)
+            self.put_in_place(verified.path, verified.sha256)
+        except StoreError as error:
+            return error
+        return None
+
+    def _keep(self, placed: Sequence[Verified]) -> None:
+        names = [each.sha256 for each in placed]
+        self.sync_names(names)
+        self.links.drop_all(names)
+        if placed:
+            self.record_all([(each.sha256, each.content) for each in placed])
 
     def put_in_place(self, path: Path, sha256: str) -> None:
         """Give the file at `path` the name of a blob, once no other is leaving under it.

@@ -53,6 +53,17 @@ def make_private_directory(path: Path) -> None:
                 each.mkdir(mode=0o700, exist_ok=True)
 
 
+def sync_bytes(descriptor: int, path: Path) -> None:
+    """Make the bytes of the file at `path` durable, and how long it is.
+
+    Raises:
+        StoreFull: the disk has no room for them.
+        StoreDamaged: the disk failed; what was written since the last time may be lost.
+    """
+    with writing(path):
+        os.fsync(descriptor)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in `path` durable: a rename alone may be lost by a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

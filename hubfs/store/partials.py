@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -149,6 +150,9 @@ class Partials:
         path = self.path(content)
         if not path.exists() or path.stat().st_size != content.size:
             self._drop_record(content.key)
+        elif not path.stat().st_mode & stat.S_IWUSR:  # its owner died as it was made a blob
+            with writing(path):
+                path.chmod(0o600)
         return Partial(self._index, path, content)
 
     def held_bytes(self, content: Content) -> int:

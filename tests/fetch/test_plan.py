@@ -153,6 +153,7 @@ class PlanBesideANaiveModel(RuleBasedStateMachine):
         assert self.units_of(self.plan.held) == self.naive.bytes_in(self.naive.held)
         assert self.units_of(self.plan.claimed) == self.naive.bytes_in(self.naive.claimed)
         assert self.plan.is_complete == (len(self.naive.held) == self.naive.count)
+        assert self.plan.is_spoken_for == (not self.naive.missing)
 
     def units_of(self, ranges: RangeSet) -> set[tuple[int, int]]:
         found = set[tuple[int, int]]()

@@ -9,6 +9,7 @@ import pytest
 
 from hubfs.errors import StoreDamaged, StoreFull
 from hubfs.model.content import Content
+from hubfs.store.blobs import Verified
 from hubfs.store.store import Store
 from tests.store.contents import (
     admit,
@@ -54,6 +55,40 @@ def test_the_descriptor_of_an_admitted_partial_still_reads(store: Store, content
     partial = fetch(store, content, DATA)
     store.blobs.admit(partial.descriptor, partial.path, sha256_of(DATA), content)
     assert os.pread(partial.descriptor, len(DATA), 0) == DATA
+    partial.close()
+
+
+def test_many_are_admitted_together_and_none_hinders_another(store: Store) -> None:
+    contents = [lfs_content(b"a"), git_content(b"a"), lfs_content(b"bb"), git_content(b"ccc")]
+    datas = [b"a", b"a", b"bb", b"ccc"]
+    partials = [fetch(store, *each) for each in zip(contents, datas, strict=True)]
+    partials[2].path.unlink()
+    found = [
+        Verified(partial.descriptor, partial.path, sha256_of(data), content)
+        for partial, data, content in zip(partials, datas, contents, strict=True)
+    ]
+    errors = store.blobs.admit_all(found)
+    assert [isinstance(each, StoreDamaged) for each in errors] == [False, False, True, False]
+    assert [read(store, each) for each in contents] == [b"a", b"a", None, b"ccc"]
+    assert store.blobs.usage() == (2, 4)
+    for each in partials:
+        each.close()
+
+
+def test_what_the_index_cannot_be_told_of_is_not_admitted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = fetch(store, lfs_content(DATA), DATA)
+    found = Verified(partial.descriptor, partial.path, sha256_of(DATA), lfs_content(DATA))
+    gone = found._replace(path=partial.path.with_name("gone"), sha256=sha256_of(b"else"))
+
+    def full(_: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.blobs, "record_all", full)
+        errors = store.blobs.admit_all([gone, found])
+    assert [type(each) for each in errors] == [StoreDamaged, StoreFull]
     partial.close()
 
 
@@ -197,6 +232,7 @@ def test_recovery_adopts_a_blob_in_place_only_if_it_has_the_right_size(store: St
 ADMIT_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
+from hubfs.store.blobs import Verified
 from hubfs.store.store import Store
 from tests.store.contents import admit, git_content, lfs_content
 store = Store(Path(sys.argv[1]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -211,3 +212,12 @@ def test_nothing_stays_open_when_a_partial_is_refused(store: Store) -> None:
     with pytest.raises(StoreReadOnly):
         store.partials.open(Content(1 << 62, git_oid="ab" * 20))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_one_whose_owner_died_as_it_became_a_blob_can_be_written(store: Store) -> None:
+    path = left_with(store, (0, 100))
+    path.chmod(0o444)
+    partial = store.partials.open(CONTENT)
+    assert partial.held == RangeSet([(0, 100)])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    partial.close()
