@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import click
@@ -42,9 +42,33 @@ def engine_options(command: F) -> F:
     @functools.wraps(command)
     def with_settings(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - click's own
         given = {each.name: options.pop(each.name) for each in COMMON}
-        return command(*arguments, settings=given_sources(given).settings(), **options)
+        settings = given_sources(given).settings()
+        _refuse_what_a_daemon_does_otherwise(settings, given)
+        # The address is a daemon's: a command, which may run beside one, listens at none.
+        settings = replace(settings, control=replace(settings.control, http=""))
+        return command(*arguments, settings=settings, **options)
 
     return with_settings  # type: ignore[return-value]
+
+
+def _refuse_what_a_daemon_does_otherwise(settings: Settings, given: dict[str, Any]) -> None:
+    """An option that the daemon would not heed must not be taken for one that it does.
+
+    Raises:
+        UsageError: the command line names another endpoint, or no requests at all.
+    """
+    if not (given.get("endpoint") or given.get("offline")):
+        return
+    with short_address(settings.cache_dir) as address:
+        if address is None:
+            return
+        with contextlib.closing(Client(address)) as client:
+            daemon = client.get("/v1/hub/status")
+    hint = f"leave the option out, or end the daemon first: process {daemon['pid']}"
+    if given.get("endpoint") and settings.endpoint != daemon["endpoint"]:
+        raise UsageError(f"the daemon of this cache serves {daemon['endpoint']}", hint=hint)
+    if given.get("offline") and settings.offline and not daemon["offline"]:
+        raise UsageError("the daemon of this cache is not offline", hint=hint)
 
 
 @contextlib.contextmanager

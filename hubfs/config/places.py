@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from hubfs.errors import UsageError
+from hubfs.errors import StoreFull, UsageError
 
 LONGEST_CHAIN = 40  # of symlinks, as in the kernel
 
@@ -18,6 +18,26 @@ def runtime_dir() -> Path:
     if given and Path(given).is_dir():
         return Path(given) / "hubfs"
     return Path("/run/hubfs") if os.getuid() == 0 else Path(f"/tmp/hubfs-{os.getuid()}")  # noqa: S108
+
+
+def make_runtime_dir() -> Path:
+    """Make `runtime_dir`, for this user alone.
+
+    Raises:
+        StoreFull: it cannot be made, or somebody else may change what is in it.
+    """
+    directory = runtime_dir()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.lstat()
+    except OSError as error:
+        raise StoreFull(f"cannot make {directory}: {error.strerror}") from error
+    # In /tmp, anybody may have made it before us.
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_ours or found.st_mode & 0o022:
+        hint = "remove it, or set XDG_RUNTIME_DIR to a directory of yours"
+        raise StoreFull(f"{directory} belongs to, or may be written by, someone else", hint=hint)
+    return directory
 
 
 def default_cache_dir() -> Path:

@@ -10,12 +10,11 @@ import contextlib
 import hashlib
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubfs.config.places import runtime_dir
-from hubfs.errors import StoreFull, UsageError
+from hubfs.config.places import make_runtime_dir, runtime_dir
+from hubfs.errors import UsageError
 
 LINK = "control.sock"
 BACKLOG = 64
@@ -24,7 +23,7 @@ _LONGEST_ADDRESS = 107  # sun_path without its NUL
 
 def socket_path(cache_dir: Path) -> Path:
     """Where the engine that owns `cache_dir` listens."""
-    name = hashlib.sha256(str(cache_dir).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(cache_dir)).hexdigest()[:16]
     return runtime_dir() / f"{name}.sock"
 
 
@@ -38,7 +37,7 @@ def listening(cache_dir: Path) -> Iterator[socket.socket]:
         StoreFull: the runtime directory cannot be used.
     """
     path = socket_path(cache_dir)
-    _make_private(path.parent)
+    make_runtime_dir()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     with contextlib.closing(listener):
         path.unlink(missing_ok=True)  # of an owner that was killed: we hold the cache's lock
@@ -54,19 +53,6 @@ def listening(cache_dir: Path) -> Iterator[socket.socket]:
             for each in (path, link):
                 with contextlib.suppress(OSError):
                     each.unlink()
-
-
-def _make_private(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = directory.lstat()
-    except OSError as error:
-        raise StoreFull(f"cannot make {directory}: {error.strerror}") from error
-    # In /tmp, anybody may have made it before us.
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    if not is_ours or found.st_mode & 0o022:
-        hint = "remove it, or set XDG_RUNTIME_DIR to a directory of yours"
-        raise StoreFull(f"{directory} belongs to, or may be written by, someone else", hint=hint)
 
 
 def _try_to_link(link: Path, path: Path) -> None:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 GRACE = 0.1
 LONGEST_STOP = 3.5
 LONGEST_UNMOUNT = 0.5
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(settings: Settings, reloading: Reloading, on_ready: Callable[[], None]) -> None:
@@ -86,7 +87,7 @@ async def _serve_mount(
     served: Served, on_ready: Callable[[], None], everything: trio.CancelScope
 ) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(served.mount.serve)
+        await nursery.start(served.mount.serve, served.engine.stop)
         on_ready()
         served.notifier.ready()
         log.info("ready")
@@ -97,7 +98,9 @@ async def _serve_mount(
 
 async def _stop_on_signal(served: Served) -> None:
     """Fail who waits, then answer no more: the kernel's requests must all have been answered."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    for each in _STOPS:  # what holds once the first has come: a second must not kill in the midst
+        signal.signal(each, signal.SIG_IGN)
+    with trio.open_signal_receiver(*_STOPS) as signals:
         async for number in signals:
             log.info("stopping on %s", signal.Signals(number).name)
             break

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hubfs.config.places import runtime_dir
+from hubfs.config.places import make_runtime_dir, runtime_dir
+from hubfs.errors import StoreFull
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Running:
 
 
 def _file_of(mountpoint: Path) -> Path:
-    name = hashlib.sha256(str(mountpoint).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:16]
     return runtime_dir() / f"{name}.json"
 
 
@@ -33,24 +34,35 @@ def _file_of(mountpoint: Path) -> Path:
 def registered(running: Running) -> Iterator[None]:
     """Listed within. Best effort: a daemon works without being listed."""
     file = _file_of(Path(running.mountpoint))
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(running)))
+    with contextlib.suppress(OSError, StoreFull):
+        make_runtime_dir()
+        file.unlink(missing_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            json.dump(asdict(running), opened)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            file.unlink()
+            if _read(file) == running:  # not that of who mounted there since
+                file.unlink()
 
 
 def find_running(mountpoint: Path) -> Running | None:
     """The daemon of `mountpoint`, if one is listed and lives."""
+    found = _read(_file_of(mountpoint))
     try:
-        found = Running(**json.loads(_file_of(mountpoint).read_text()))
-        os.kill(found.pid, 0)
-    except (OSError, ValueError, TypeError):
+        if found is not None:
+            os.kill(found.pid, 0)
+    except OSError:
         return None
     return found
+
+
+def _read(file: Path) -> Running | None:
+    try:
+        return Running(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def wait_for_exit(pid: int, seconds: float) -> bool:
@@ -66,5 +78,10 @@ def wait_for_exit(pid: int, seconds: float) -> bool:
 
 
 def log_file_beside(mountpoint: Path) -> Path:
-    """Where the daemon of `mountpoint` logs when it may not write to its cache."""
+    """Where the daemon of `mountpoint` logs when it may not write to its cache.
+
+    Raises:
+        StoreFull: there is no directory that is this user's alone.
+    """
+    make_runtime_dir()
     return _file_of(mountpoint).with_suffix(".log")

@@ -21,6 +21,7 @@ from hubfs.model.ranges import ByteRange
 
 BLOCK = 2 * MIB
 MOST_BLOCKS = 32
+AT_ONCE = 16  # threads: what else needs one must not wait for a Hub that is slow
 
 
 class DirectReader:
@@ -32,6 +33,7 @@ class DirectReader:
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._locks: dict[tuple[str, int], trio.Lock] = {}
         self._lifelines: set[Lifeline] = set()
+        self._limiter = trio.CapacityLimiter(AT_ONCE)
         self._stopped = trio.Event()
 
     async def read(self, content: Content, source: Source, span: ByteRange) -> bytes:
@@ -92,7 +94,13 @@ class DirectReader:
         self._lifelines.add(lifeline)
         try:
             return await trio.to_thread.run_sync(
-                self._receive, content, source, span, lifeline, abandon_on_cancel=True
+                self._receive,
+                content,
+                source,
+                span,
+                lifeline,
+                abandon_on_cancel=True,
+                limiter=self._limiter,
             )
         except trio.Cancelled:
             lifeline.cut()

@@ -295,6 +295,7 @@ class Fetcher:
             self._scheduler.schedule()
             return False
         transfer.raise_failure()
+        self._settler.hash_if_due(transfer)  # a failure that is forgotten now may have ended it
         began = trio.current_time()
         self.waiting += 1
         try:
@@ -364,6 +365,7 @@ class Fetcher:
     async def _complete(self, transfer: Transfer) -> None:
         transfer.raise_failure()
         with transfer.plan.prefetched():
+            self._settler.hash_if_due(transfer)
             self._scheduler.schedule()
             await transfer.wait_until_admitted(self._settings.patience)
 

@@ -20,9 +20,14 @@ _KILL: Final = 1 << signal.SIGKILL - 1
 
 
 def should_leave(pid: int, opcode: int) -> bool:
-    """Whether task `pid` must not be kept waiting for its request any longer."""
+    """Whether task `pid` must not be kept waiting for its request any longer.
+
+    Of a task in a foreign PID namespace (0, such as a reader outside of a container) nobody knows.
+    """
+    if not pid:
+        return False
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")  # its name may be cut
     except OSError:
         return True  # it is gone already
     masks = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)

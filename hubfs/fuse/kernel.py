@@ -33,7 +33,7 @@ class MountEntry:
 def mounts() -> list[MountEntry]:
     """All mounts that this process sees, oldest first."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).split("\n")[:-1]:
         left, _, right = line.partition(" - ")
         fields, tail = left.split(" "), right.split(" ")
         found.append(MountEntry(_unescaped(fields[4]), fields[2], tail[0], _unescaped(tail[1])))
@@ -72,9 +72,10 @@ def abort(device: str) -> bool:
 
 def mount_control() -> None:
     """Mount the file system that shows FUSE connections, where systemd has not; as root only."""
-    if os.getuid() == 0 and not any(_CONNECTIONS.iterdir()) and not _CONNECTIONS.is_mount():
-        command = ["mount", "-t", "fusectl", "fusectl", str(_CONNECTIONS)]
-        subprocess.run(command, capture_output=True, check=False)
+    with contextlib.suppress(OSError):  # a container may hide it
+        if os.getuid() == 0 and not any(_CONNECTIONS.iterdir()) and not _CONNECTIONS.is_mount():
+            command = ["mount", "-t", "fusectl", "fusectl", str(_CONNECTIONS)]
+            subprocess.run(command, capture_output=True, check=False)
 
 
 def _connection(device: str) -> Path:

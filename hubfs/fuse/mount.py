@@ -94,12 +94,15 @@ class Mount:
         opened = device.mount(
             self.mountpoint, self._source, type_name=TYPE, allow_other=self._allow_other
         )
+        ours = kernel.find_mount(self.mountpoint)
         self.relay = Relay(opened, self._filesystem, self._permissions, passthrough=True)
         try:
             self._init_library(f"/dev/fd/{self.relay.endpoint}", {"default_permissions"})
             yield
         finally:
-            device.detach(self.mountpoint)
+            # It may have been taken away before, and another be in its place by now.
+            if kernel.find_mount(self.mountpoint) == ours:
+                device.detach(self.mountpoint)
             pyfuse3.close(unmount=False)
             self.relay.close()
 
@@ -128,11 +131,19 @@ class Mount:
         is_relayed = self.relay is not None
         return mode_of(Standing(self._passthrough, is_relayed, has_kernel, self._refusal))
 
-    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Answer the kernel until it is unmounted or `stop` is called; started once it is ready."""
+    async def serve(
+        self,
+        on_unmounted: Callable[[], None],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Answer the kernel until it is unmounted or `stop` is called; started once it is ready.
+
+        `on_unmounted` is to fail who still waits: nobody is there any more who would be told. It
+        is not called without a relay, where only the end of the last request tells.
+        """
         async with trio.open_nursery() as nursery:
             if self.relay is not None:
-                self.relay.start(_terminator())
+                self.relay.start(_terminator(on_unmounted))
             nursery.start_soon(self._drop_switched)
             nursery.start_soon(self._drop_distrusted)
             nursery.start_soon(self._tune_when_initialized, task_status)
@@ -195,13 +206,17 @@ def _drop_pages(inode: int) -> None:
         pyfuse3.invalidate_inode(inode)
 
 
-def _terminator() -> Callable[[], None]:
+def _terminator(on_unmounted: Callable[[], None]) -> Callable[[], None]:
     """What ends pyfuse3's loop from another thread, if it still runs."""
     token = trio.lowlevel.current_trio_token()
 
+    def end() -> None:
+        on_unmounted()
+        pyfuse3.terminate()
+
     def terminate() -> None:
         with contextlib.suppress(trio.RunFinishedError):
-            token.run_sync_soon(pyfuse3.terminate)
+            token.run_sync_soon(end)
 
     return terminate
 

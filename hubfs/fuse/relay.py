@@ -42,7 +42,8 @@ from hubfs.store.reading import LARGEST_READ, Extent, drop_behind, read_blocking
 log = logging.getLogger(__name__)
 
 LARGEST_REQUEST: Final = (1 << 20) + 8192  # the kernel insists on room for the largest write
-LARGEST_ANSWER: Final = 1 << 18  # of a directory's lines; the bytes of READs do not pass here
+LARGEST_ANSWER: Final = 1 << 18  # the bytes of READs do not pass here
+LARGEST_LISTING: Final = 1 << 17  # fits the buffer that a socket has if nobody may enlarge it
 READ_THREADS: Final = 2
 ALONE: Final = 8  # READs of one handle in a row, after which nobody else seems to read
 DISK_THREADS: Final = 16
@@ -274,6 +275,11 @@ class Relay:
         self._tell(wire.attributes_answer(request.unique, found, self._permissions))
         return True
 
+    def _limit_lines(self, _: wire.Request, body: memoryview) -> bool:
+        """The kernel asks for as much as the program has room for: a megabyte, say."""
+        wire.limit_size(body, LARGEST_LISTING)
+        return False
+
     def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:
         if bytes(body[8:13]) == b"user.":
             return False
@@ -287,6 +293,8 @@ class Relay:
         Opcode.INTERRUPT: _note_interrupt,
         Opcode.LOOKUP: _look_up,
         Opcode.READ: _read_at_once,
+        Opcode.READDIR: _limit_lines,
+        Opcode.READDIRPLUS: _limit_lines,
         Opcode.RELEASE: _note_release,
         Opcode.GETXATTR: _refuse_foreign_xattr,
     }
@@ -436,7 +444,11 @@ class Relay:
             watched.add(unique)
             watched = {each for each in watched if each in self._pending}
             for each in list(watched):
-                self._let_go_if_leaving(each)
+                try:
+                    self._let_go_if_leaving(each)
+                except Exception:  # the next who dies must not wait for this one
+                    log.exception("a bug in the relay")
+                    watched.discard(each)
 
     def _let_go_if_leaving(self, unique: int) -> None:
         pending = self._pending.get(unique)
@@ -457,7 +469,10 @@ class Relay:
         try:
             os.writev(self._device, parts)
         except OSError as error:
-            _note_refusal(error)
+            if _note_refusal(error):  # whoever asked must have some answer
+                unique = int(_KEY.unpack_from(parts[0], 8)[0])
+                with contextlib.suppress(OSError):
+                    os.write(self._device, wire.error_answer(unique, errno.EIO))
             return False
         return True
 
@@ -491,9 +506,12 @@ class Relay:
     _init_unique = 0
 
 
-def _note_refusal(error: OSError) -> None:
-    if error.errno not in {errno.ENOENT, *_ENDED}:
-        log.warning("the kernel refused an answer: %s", error.strerror)
+def _note_refusal(error: OSError) -> bool:
+    """Whether the kernel refused an answer for what it is, and still waits for one."""
+    if error.errno in {errno.ENOENT, *_ENDED}:
+        return False
+    log.warning("the kernel refused an answer: %s", error.strerror)
+    return True
 
 
 def _have_ended(threads: list[threading.Thread]) -> bool:

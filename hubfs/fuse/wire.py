@@ -59,8 +59,10 @@ class Opcode(enum.IntEnum):
     GETXATTR = 22
     INIT = 26
     OPENDIR = 27
+    READDIR = 28
     INTERRUPT = 36
     BATCH_FORGET = 42
+    READDIRPLUS = 44
 
 
 class Request(NamedTuple):
@@ -76,6 +78,12 @@ def request_of(message: memoryview) -> Request:
     """Read the header of a request."""
     _, opcode, unique, node, _, _, pid = IN_HEADER.unpack_from(message)
     return Request(opcode, unique, node, pid)
+
+
+def limit_size(body: memoryview, most: int) -> None:
+    """Have a READ or READDIR(PLUS) ask for at most `most` bytes; its answer may always be less."""
+    handle, offset, size = READ_IN.unpack_from(body)
+    READ_IN.pack_into(body, 0, handle, offset, min(size, most))
 
 
 def error_answer(unique: int, error: int) -> bytes:

@@ -39,6 +39,11 @@ class _Search:
         self.error = error
         self._ended.set()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to be learnt from it, though its thread may still be at it."""
+        return self._ended.is_set()
+
     def wait(self, lifeline: Lifeline) -> None:
         while not self._ended.wait(_GLANCE):
             lifeline.check()
@@ -88,9 +93,12 @@ class Locations:
             HubError: why it failed, whichever thread it was that searched. But
                 one that was given up says nothing to the others.
         """
+        lifeline.check()
+        mine = _Search()
         with self._lock:
             other = self._searches.get(source)
-            mine = self._searches.setdefault(source, _Search())
+            if other is None or other.has_ended:
+                other, self._searches[source] = None, mine
         if other is not None:
             other.wait(lifeline)
             return None
@@ -102,5 +110,6 @@ class Locations:
             raise
         finally:
             with self._lock:
-                del self._searches[source]
+                if self._searches.get(source) is mine:
+                    del self._searches[source]
             mine.end(error)

@@ -21,4 +21,5 @@ def tls_context() -> ssl.SSLContext:
         hint = "look at SSL_CERT_FILE and SSL_CERT_DIR"
         raise UsageError(f"the certificates to trust cannot be read: {error}", hint=hint) from None
     context.set_alpn_protocols(["http/1.1"])
+    context.options |= ssl.OP_NO_RENEGOTIATION
     return context

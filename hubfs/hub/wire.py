@@ -100,6 +100,7 @@ class Wire:
         filled = 0
         while True:
             count, is_over = records.read(buffer[filled:])
+            self._flush()  # what the peer asked for in passing, such as new keys
             filled += count
             if is_over or filled == len(buffer):
                 return filled

@@ -192,7 +192,9 @@ class JobQueue:
 
     def _find_same(self, wanted: JobRecord) -> JobRecord | None:
         found = map(self._find_going_on, self._wishes.alike(wanted))
-        return next((each for each in found if each is not None), None)
+        # One that tells another of its end, or nobody, does not do what is wished for.
+        same = (each for each in found if each and wanted.webhook in {"", each.webhook})
+        return next(same, None)
 
     def _find_going_on(self, number: int) -> JobRecord | None:
         run = self._running.get(number)

@@ -20,6 +20,7 @@ from hubfs.jobs.matching import known_among
 from hubfs.jobs.restoring import restore
 from hubfs.jobs.run import Run
 from hubfs.jobs.survey import Candidate, Survey, survey_of
+from hubfs.model.text import shown
 from hubfs.store.adoption import Adopter
 from hubfs.store.catalog import Catalog
 from hubfs.store.foreign import is_mount_of_ours
@@ -171,7 +172,7 @@ class Scan:
         if outcome.placed is not None:
             how = outcome.placed.how.value
             self._hows[how] = self._hows.get(how, 0) + 1
-            self._run.log(f"adopted by {how}: {file.path}")
+            self._run.log(f"adopted by {how}: {shown(file.path)}")
 
     def _add(self, fate: str, size: int) -> None:
         count = self._counts[fate]
@@ -179,8 +180,8 @@ class Scan:
 
     def _note_failure(self, path: str, size: int, reason: str) -> None:
         self._add(Fate.FAILED, size)
-        self._run.tally.note_failure(path, reason)
-        self._run.log(f"{path}: {reason}", "error")
+        self._run.tally.note_failure(shown(path), shown(reason))
+        self._run.log(f"{shown(path)}: {shown(reason)}", "error")
 
     # --- recording ---------------------------------------------------------------------
 

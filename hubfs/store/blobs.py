@@ -166,6 +166,8 @@ class Blobs:
             try:
                 self._keep(placed)
             except StoreError as error:
+                for each in placed:
+                    self._take_back(each)
                 return [before or error for before in errors]
         return errors
 
@@ -177,6 +179,14 @@ class Blobs:
         except StoreError as error:
             return error
         return None
+
+    def _take_back(self, verified: Verified) -> None:
+        """It is no blob after all: whoever is still fetching it may write to it again."""
+        target = self.path(verified.sha256)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(target.stat(), os.fstat(verified.descriptor)):
+                os.fchmod(verified.descriptor, 0o600)
+                target.rename(verified.path)
 
     def _keep(self, placed: Sequence[Verified]) -> None:
         names = [each.sha256 for each in placed]
@@ -244,7 +254,10 @@ class Blobs:
         forget_partial(self._index, txn, content)
 
     def recover(self, content: Content) -> bool:
-        """Adopt a blob that a crash left in place between its rename and its record."""
+        """Adopt a blob that a crash left in place between its rename and its record.
+
+        It is read whole before it is trusted: nobody has said yet that it is one.
+        """
         if not content.sha256 or blob_name(content.sha256) in self._leaving:
             return False
         try:
@@ -253,7 +266,8 @@ class Blobs:
             return False
         if size != content.size:
             return False
-        self.enter([(content.sha256, content)])
+        self.links.put_all([(content.sha256, NEVER)])
+        self.record(content.sha256, content)
         return True
 
     def enter(self, found: Sequence[tuple[str, Content]]) -> None:

@@ -54,8 +54,10 @@ class CacheLock:
         note = json.dumps(asdict(Owner(os.getpid(), mountpoint, time.time()))).encode()
         # The lock holds without its note, and a cache on a full disk must still be readable.
         with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
+            os.ftruncate(self._descriptor, 1)  # not empty, for which a full disk has room
             os.pwrite(self._descriptor, note, 0)
+            os.ftruncate(self._descriptor, len(note))
+            os.fsync(self._descriptor)
 
     def release(self) -> None:
         """Let another process have the cache; a second call does nothing."""

@@ -17,6 +17,7 @@ from hubfs.daemon.registry import (
     registered,
     wait_for_exit,
 )
+from hubfs.errors import StoreFull
 
 PLACE = Path("/models")
 
@@ -93,3 +94,33 @@ def test_an_exit_is_waited_for(child: subprocess.Popen[bytes]) -> None:
     assert wait_for_exit(child.pid, 30)
     child.wait()
     assert wait_for_exit(child.pid, 0)
+
+
+def test_what_somebody_else_put_there_is_not_written_through(runtime: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    with registered(running(os.getpid())):
+        (file,) = (runtime / "hubfs").iterdir()
+    file.symlink_to(target)
+    with registered(running(os.getpid())):
+        assert find_running(PLACE) == running(os.getpid())
+    assert target.read_text() == "precious"
+
+
+def test_a_directory_that_others_may_write_to_is_not_used(runtime: Path) -> None:
+    (runtime / "hubfs").mkdir()
+    (runtime / "hubfs").chmod(0o777)
+    with registered(running(os.getpid())):
+        assert list((runtime / "hubfs").iterdir()) == []
+    with pytest.raises(StoreFull, match="someone else"):
+        log_file_beside(PLACE)
+
+
+def test_the_note_of_who_came_after_is_left_alone(runtime: Path) -> None:
+    first, second = running(os.getpid()), running(os.getppid())
+    with registered(first):
+        successor = registered(second)
+        successor.__enter__()
+    assert find_running(PLACE) == second
+    successor.__exit__(None, None, None)
+    assert find_running(PLACE) is None

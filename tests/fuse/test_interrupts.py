@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -53,3 +54,18 @@ def test_a_living_process_stays_and_a_dead_one_leaves() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     assert should_leave(child.pid, Opcode.READ)
+
+
+def test_nothing_is_known_of_who_is_in_another_pid_namespace() -> None:
+    assert not should_leave(0, Opcode.LOOKUP)
+
+
+def test_a_name_that_is_cut_in_the_middle_of_a_letter_is_no_trouble() -> None:
+    code = "import sys; open('/proc/self/comm', 'wb').write(b'\xd0'); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert not should_leave(child.pid, Opcode.READ)
+        child.kill()

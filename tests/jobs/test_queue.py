@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
@@ -164,3 +165,16 @@ async def test_a_job_called_off_while_its_failure_is_written_is_not_repeated(
         await until(lambda: queue.find(job.id).state == "cancelled")
         assert queue.is_idle
         assert work.attempts == 1
+
+
+async def test_a_wish_with_a_webhook_joins_only_who_tells_it(journal: SlowJournal) -> None:
+    queue = JobQueue(journal, {}, ENDPOINT)
+    quiet = wanted("model", is_awaited=False)
+    telling = replace(quiet, webhook="https://ci.example/told")
+    first = await queue.submit(quiet)
+    second = await queue.submit(telling)
+    assert second.id != first.id
+    assert (await queue.submit(telling)).id == second.id
+    assert (await queue.submit(quiet)).id == first.id
+    other = replace(quiet, webhook="https://ci.example/other")
+    assert (await queue.submit(other)).webhook == other.webhook

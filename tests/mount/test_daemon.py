@@ -19,6 +19,7 @@ from tests.mount.looking import errno_of, names, sha256
 from tests.mount.mounted import HUBFS, Mounted
 from tests.mount.test_reading import MIB, blob
 from tests.mount.waiting import PATIENCE, wait_until
+from tests.store.disks import mount_tiny, unmount
 
 DATA = blob(9 * MIB, seed=71)
 REPO = "acme/model"
@@ -326,3 +327,56 @@ def test_what_is_not_mounted_cannot_be_unmounted(bare: Mounted, tmp_path: Path) 
         said = complaint(bare.hubfs("umount", path))
         assert f"nothing of hubfs is mounted at {path}" in said
     assert Path("/proc/self").exists()
+
+
+# --- ends ------------------------------------------------------------------------------
+
+
+def test_a_daemon_that_ends_takes_nothing_else_away(mounted: Mounted) -> None:
+    with (mounted / REPO / "model.bin").open("rb") as file:
+        assert not mounted.hubfs("umount", "--lazy", mounted.root).returncode
+        assert not mount_tiny(mounted.root)
+        try:
+            (mounted.root / "theirs").write_text("precious")
+            assert file.read(10) == DATA[:10]
+            file.close()
+            assert mounted.wait_for_end()
+            assert (mounted.root / "theirs").read_text() == "precious"
+        finally:
+            unmount(mounted.root)
+
+
+def test_an_unmount_waits_for_no_read_that_nobody_waits_for(mount: Mount, hub: LocalHub) -> None:
+    hub.create_repo(REPO, {"model.bin": DATA})
+    mounted = mount()
+    path = mounted / REPO / "model.bin"
+    path.stat()
+    hub.down()
+    with subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL) as reader:
+        wait_until(lambda: "State:\tD" in Path(f"/proc/{reader.pid}/status").read_text())
+        reader.kill()
+    done = mounted.hubfs("umount", mounted.root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert mounted.wait_for_end()
+
+
+def test_a_second_signal_does_not_kill_in_the_midst(mounted: Mounted) -> None:
+    pid = mounted.pid
+    for _ in range(20):
+        os.kill(pid, signal.SIGTERM)
+        if mounted.signal(signal.SIGINT, 0.02):
+            break
+    else:
+        assert mounted.wait_for_end()
+    assert not mounted.is_mounted
+
+
+def test_mounts_may_be_called_anything(mount: Mount, hub: LocalHub, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"stick-\xfcber")
+    odd.mkdir()
+    assert not mount_tiny(odd)
+    try:
+        assert kernel.find_mount(odd) is not None
+        assert mount().is_mounted
+    finally:
+        unmount(odd)

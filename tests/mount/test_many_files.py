@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,26 @@ def test_a_large_directory_can_be_read_from_the_middle(large: Mounted) -> None:
         whole = {each.name for each in second}
         assert {*begun, *(each.name for each in first)} == whole
     assert len(whole) == FLAT
+
+
+GETDENTS = """
+import ctypes, os, sys
+libc, buffer = ctypes.CDLL(None), ctypes.create_string_buffer(1 << 20)
+descriptor = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
+size = 0
+while (count := libc.getdents64(descriptor, buffer, len(buffer))) > 0:
+    size += count
+print(size)
+"""
+
+
+def test_a_directory_may_be_listed_in_large_pieces(large: Mounted) -> None:
+    path = large / "acme/large/flat"
+    command = [sys.executable, "-c", GETDENTS, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
+        try:
+            said, _ = reader.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            large.kill()  # or nobody can end the reader
+            raise
+    assert int(said) > FLAT * 24

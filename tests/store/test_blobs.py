@@ -10,6 +10,7 @@ import pytest
 from hubfs.errors import StoreDamaged, StoreFull
 from hubfs.model.content import Content
 from hubfs.store.blobs import Verified
+from hubfs.store.doubts import recheck
 from hubfs.store.store import Store
 from tests.store.contents import (
     admit,
@@ -89,6 +90,11 @@ def test_what_the_index_cannot_be_told_of_is_not_admitted(
         patch.setattr(store.blobs, "record_all", full)
         errors = store.blobs.admit_all([gone, found])
     assert [type(each) for each in errors] == [StoreDamaged, StoreFull]
+    # It is a partial again, that can be written to, and admitted once there is room.
+    assert not store.blobs.path(sha256_of(DATA)).exists()
+    assert stat.S_IMODE(partial.path.stat().st_mode) == 0o600
+    assert store.blobs.admit_all([found]) == [None]
+    assert read(store, lfs_content(DATA)) == DATA
     partial.close()
 
 
@@ -202,9 +208,23 @@ def crash_after_rename(store: Store, content: Content) -> Store:
 
 def test_a_crash_after_the_rename_loses_no_lfs_blob(store: Store) -> None:
     store = crash_after_rename(store, lfs_content(DATA))
+    assert read(store, lfs_content(DATA)) is None  # nobody has said that it is right
+    recheck(store.blobs, lfs_content(DATA))
     assert read(store, lfs_content(DATA)) == DATA
     assert store.blobs.find(lfs_content(DATA)) == sha256_of(DATA)
     assert store.partials.held_bytes(lfs_content(DATA)) == 0
+    store.close()
+
+
+def test_what_a_crash_left_in_place_is_given_up_if_it_is_wrong(store: Store) -> None:
+    store = crash_after_rename(store, lfs_content(DATA))
+    path = store.blobs.path(sha256_of(DATA))
+    path.chmod(0o600)
+    path.write_bytes(DATA[::-1])
+    path.chmod(0o444)
+    recheck(store.blobs, lfs_content(DATA))
+    assert store.blobs.find(lfs_content(DATA)) is None
+    assert read(store, lfs_content(DATA)) is None
     store.close()
 
 
@@ -232,7 +252,6 @@ def test_recovery_adopts_a_blob_in_place_only_if_it_has_the_right_size(store: St
 ADMIT_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from hubfs.store.blobs import Verified
 from hubfs.store.store import Store
 from tests.store.contents import admit, git_content, lfs_content
 store = Store(Path(sys.argv[1]))
