@@ -8,6 +8,7 @@ import pty
 import random
 import select
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -138,6 +139,21 @@ def test_who_waits_for_a_hub_that_is_down_is_told_at_once_and_not_kept_long(
     # That nobody answers is no refusal: what was to be known is.
     assert {each["status"] for each in shell.json("ls")} == {"failed"}
     assert len(shell.json("ls")) == (2 if with_daemon else 1)
+
+
+def test_what_a_daemon_would_not_heed_is_refused(shell: Shell) -> None:
+    assert shell.json("ls", "--offline") == []
+    with shell.daemon():
+        said = shell.run("ls", "--endpoint", "http://127.0.0.1:1", code=2)
+        assert "the daemon of this cache serves http://127.0.0.1" in said
+        assert "is not offline" in shell.run("prefetch", "acme/model", "--offline", code=2)
+        assert shell.json("ls", "--endpoint", shell.environment["HF_ENDPOINT"]) == []
+
+
+def test_a_command_takes_no_address_of_a_daemon(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        shell.environment["HUBFS_HTTP"] = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert shell.json("ls") == []
 
 
 def test_what_nobody_waits_for_is_tried_for_long(shell: Shell, hub: LocalHub) -> None:

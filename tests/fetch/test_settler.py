@@ -15,10 +15,12 @@ from hubfs.fetch.fetcher import TICK
 from hubfs.fetch.plan import BLOCK, WHOLE_UP_TO
 from hubfs.fetch.transfer import FAILURE_MEMORY
 from hubfs.model.content import MIB
+from hubfs.model.ranges import ByteRange
 from hubfs.store.partials import Partial
-from tests.fetch.rig import Rig, listed, logged, running, until
+from tests.fetch.rig import PATIENCE, Rig, listed, logged, running, until
 from tests.fetch.samples import sample
 from tests.localhub import Fault, File, LocalHub
+from tests.store.contents import fetch
 
 LARGE = sample(WHOLE_UP_TO + 4 * MIB)
 SMALL = sample(MIB, seed=1)
@@ -102,6 +104,55 @@ async def test_what_the_disk_has_lost_since_it_was_hashed_is_not_admitted(
 async def fails_to_complete(rig: Rig) -> None:
     with pytest.raises(StoreDamaged):
         await rig.fetcher.complete(*listed(rig.hub, REPO, "large.bin"))
+
+
+async def test_a_failed_admission_is_tried_again_though_no_byte_is_missing(
+    hub: LocalHub,
+    cache: Path,
+    mock_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mock_clock.rate = 1
+    content, _ = listed(hub, REPO, "small.bin")
+    async with running(hub, cache) as rig:
+        fetch(rig.store, content, SMALL).close()  # as a stop leaves it
+        with rig.opened(REPO, "small.bin") as opened:
+            with monkeypatch.context() as patch:
+                patch.setattr(rig.store.blobs, "admit_all", lambda _: [StoreDamaged("bad")])
+                with pytest.raises(StoreDamaged):
+                    await rig.fetcher.ensure(opened, ByteRange(0, 10))
+            mock_clock.jump(FAILURE_MEMORY + 1)
+            with trio.fail_after(PATIENCE):
+                assert await rig.read(opened, 0, 10) == SMALL[:10]
+    assert hub.log.content_bytes() == 0
+
+
+async def test_wrong_bytes_never_stay_where_an_admission_failed(
+    hub: LocalHub,
+    cache: Path,
+    mock_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The index had no room: the file was in place already, and what came next went into it."""
+    mock_clock.rate = 1
+
+    def full(_: object) -> None:
+        raise StoreFull("no room")
+
+    async with running(hub, cache) as rig, trio.open_nursery():
+        with rig.opened(REPO, "small.bin") as opened:
+            with monkeypatch.context() as patch:
+                patch.setattr(rig.store.blobs, "record_all", full)
+                with pytest.raises(StoreFull):
+                    await rig.fetcher.ensure(opened, ByteRange(0, 10))
+            assert blobs_below(cache) == {}
+            hub.faults.add(corruption("small.bin", times=2))
+            mock_clock.jump(FAILURE_MEMORY + 1)
+            with pytest.raises(ContentMismatch):
+                await rig.fetcher.ensure(opened, ByteRange(0, 10))
+        assert blobs_below(cache) == {}
+        mock_clock.jump(FAILURE_MEMORY + 1)
+        assert await rig.read_file(REPO, "small.bin") == SMALL
 
 
 # --- wrong bytes -----------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -168,3 +169,27 @@ def test_a_failure_that_nobody_foresaw_holds_nobody_up() -> None:
     with pytest.raises(ZeroDivisionError):
         locations.search(SOURCE, lambda: 1 // 0, Lifeline())
     assert locations.search(SOURCE, lambda: "found", Lifeline()) == "found"
+
+
+def test_who_comes_after_a_search_that_found_in_vain_searches_anew() -> None:
+    """What it found was forgotten before its own thread had an answer: waiting is of no use."""
+    locations = Locations()
+    found, go_on = threading.Event(), threading.Event()
+
+    def find_slowly() -> str:
+        locations.remember(SOURCE, URL)
+        found.set()
+        assert go_on.wait(10)
+        return "slowly"
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(locations.search, SOURCE, find_slowly, Lifeline())
+        assert found.wait(10)
+        locations.forget(SOURCE, URL)
+        assert locations.search(SOURCE, lambda: "anew", Lifeline()) == "anew"
+        cut = Lifeline()
+        cut.cut()
+        with pytest.raises(HubUnreachable):
+            locations.search(SOURCE, lambda: "never", cut)
+        go_on.set()
+        assert first.result(10) == "slowly"

@@ -104,3 +104,13 @@ def test_a_read_only_disk_is_refused(tiny_disk: Path) -> None:
     remount_read_only(tiny_disk)
     with pytest.raises(StoreFull, match="Read-only file system"):
         CacheLock(tiny_disk)
+
+
+def test_a_crash_is_known_of_on_a_full_disk(tiny_disk: Path) -> None:
+    fill_up(tiny_disk)
+    with running(OWN, tiny_disk) as owner:
+        next_line(owner)
+        owner.kill()
+    lock = CacheLock(tiny_disk)
+    assert lock.was_left_behind
+    lock.release()
