@@ -61,7 +61,7 @@ def test_nothing_is_known_of_who_is_in_another_pid_namespace() -> None:
 
 
 def test_a_name_that_is_cut_in_the_middle_of_a_letter_is_no_trouble() -> None:
-    code = "import sys; open('/proc/self/comm', 'wb').write(b'\xd0'); print(flush=True); input()"
+    code = r"import sys; open('/proc/self/comm', 'wb').write(b'\xd0'); print(flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
