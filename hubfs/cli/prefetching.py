@@ -8,14 +8,21 @@ from hubfs.cli.background import start
 from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
 from hubfs.cli.following import conclude, follow
 from hubfs.cli.options import given_sources
-from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
+from hubfs.cli.reaching import (
+    DAEMON_STARTS_WITHIN,
+    Reached,
+    complete_repo,
+    engine_options,
+    is_answered,
+    reached,
+    split_revision,
+)
 from hubfs.cli.serving import log_file_of
 from hubfs.cli.showing import files_text, show_json
 from hubfs.config import Settings
 from hubfs.config.addresses import checked_webhook
 from hubfs.control.client import Json
-from hubfs.control.sockets import short_address
-from hubfs.errors import UsageError
+from hubfs.errors import HubfsError, UsageError
 from hubfs.model.units import size_text
 
 MISSING = 3
@@ -103,13 +110,17 @@ def _item(repo: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> Json
 
 def ensure_daemon(settings: Settings) -> None:
     """Where no daemon runs, start one that ends with its last job."""
-    with short_address(settings.cache_dir) as address:
-        if address is not None:
-            return
+    if is_answered(settings):
+        return
     warn_of_webhook(settings.control)
     warn_of_exposed(given_sources({}).combined())
     arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
-    start([*arguments, "--offline" if settings.offline else "--no-offline"], log_file_of(settings))
+    arguments.append("--offline" if settings.offline else "--no-offline")
+    try:
+        start(arguments, log_file_of(settings))
+    except HubfsError:
+        if not is_answered(settings, DAEMON_STARTS_WITHIN):  # else another has been quicker
+            raise
 
 
 def _check(engine: Reached, items: list[Json], *, as_json: bool) -> None:

@@ -71,6 +71,16 @@ def _refuse_what_a_daemon_does_otherwise(settings: Settings, given: dict[str, An
         raise UsageError("the daemon of this cache is not offline", hint=hint)
 
 
+def is_answered(settings: Settings, seconds: float = 0.0) -> bool:
+    """Whether somebody answers for the cache, now or within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with short_address(settings.cache_dir) as address:
+            if address is not None or time.monotonic() >= deadline:
+                return address is not None
+        time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def reached(settings: Settings) -> Iterator[Reached]:
     """The engine of the cache: a daemon's, or one that runs within.

@@ -13,11 +13,23 @@ LONGEST_CHAIN = 40  # of symlinks, as in the kernel
 
 
 def runtime_dir() -> Path:
-    """`$XDG_RUNTIME_DIR/hubfs`; without it `/run/hubfs` for root, `/tmp/hubfs-UID` for others."""
+    """`$XDG_RUNTIME_DIR/hubfs`; without it `/run/hubfs` for root, `/tmp/hubfs-UID` for others.
+
+    One of somebody else, as `su` leaves it, is none.
+    """
     given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and Path(given).is_dir():
+    if given and is_own_directory(Path(given)):
         return Path(given) / "hubfs"
     return Path("/run/hubfs") if os.getuid() == 0 else Path(f"/tmp/hubfs-{os.getuid()}")  # noqa: S108
+
+
+def is_own_directory(path: Path) -> bool:
+    """Whether a directory is there that belongs to this user."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
 def make_runtime_dir() -> Path:

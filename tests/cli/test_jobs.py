@@ -150,6 +150,19 @@ def test_what_a_daemon_would_not_heed_is_refused(shell: Shell) -> None:
         assert shell.json("ls", "--endpoint", shell.environment["HF_ENDPOINT"]) == []
 
 
+def test_several_jobs_may_be_begun_in_the_background_at_once(shell: Shell) -> None:
+    shell.run("register", "acme/model")
+    wishes = [f"*.{kind}" for kind in ("json", "safetensors", "gguf")]
+    begun = [
+        shell.begin("prefetch", "acme/model", "--include", each, "--background") for each in wishes
+    ]
+    ends = [(child.communicate(timeout=PATIENCE)[1], child.returncode) for child in begun]
+    assert ends == [("", 0)] * 3
+    wait_until(lambda: not (shell.cache / "control.sock").is_symlink())
+    wait_until(lambda: not (shell.cache / "lock").read_text())
+    assert [each["state"] for each in shell.json("jobs")] == ["completed"] * 4
+
+
 def test_a_command_takes_no_address_of_a_daemon(shell: Shell) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         shell.environment["HUBFS_HTTP"] = f"127.0.0.1:{taken.getsockname()[1]}"
