@@ -20,6 +20,20 @@ def runtime_dir() -> Path:
     given = os.environ.get("XDG_RUNTIME_DIR")
     if given and is_own_directory(Path(given)):
         return Path(given) / "hubfs"
+    return _without_session()
+
+
+def runtime_dirs() -> list[Path]:
+    """Where a daemon of this user may have left word of itself, as its environment was.
+
+    One that a service started has no session; who looks for it from a login has one.
+    """
+    session = Path(f"/run/user/{os.getuid()}/hubfs")
+    found = dict.fromkeys((runtime_dir(), _without_session(), session))
+    return [each for each in found if is_own_directory(each)]
+
+
+def _without_session() -> Path:
     return Path("/run/hubfs") if os.getuid() == 0 else Path(f"/tmp/hubfs-{os.getuid()}")  # noqa: S108
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hubfs.config.places import make_runtime_dir, runtime_dir
+from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs
 from hubfs.errors import StoreFull
 
 
@@ -26,8 +26,11 @@ class Running:
 
 
 def _file_of(mountpoint: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:16]
-    return runtime_dir() / f"{name}.json"
+    return runtime_dir() / _name_of(mountpoint)
+
+
+def _name_of(mountpoint: Path) -> str:
+    return f"{hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:16]}.json"
 
 
 @contextlib.contextmanager
@@ -49,13 +52,16 @@ def registered(running: Running) -> Iterator[None]:
 
 def find_running(mountpoint: Path) -> Running | None:
     """The daemon of `mountpoint`, if one is listed and lives."""
-    found = _read(_file_of(mountpoint))
+    noted = (_read(directory / _name_of(mountpoint)) for directory in runtime_dirs())
+    return next((each for each in noted if each is not None and _lives(each.pid)), None)
+
+
+def _lives(pid: int) -> bool:
     try:
-        if found is not None:
-            os.kill(found.pid, 0)
+        os.kill(pid, 0)
     except OSError:
-        return None
-    return found
+        return False
+    return True
 
 
 def _read(file: Path) -> Running | None:

@@ -124,3 +124,15 @@ def test_the_note_of_who_came_after_is_left_alone(runtime: Path) -> None:
     assert find_running(PLACE) == second
     successor.__exit__(None, None, None)
     assert find_running(PLACE) is None
+
+
+def test_a_daemon_without_a_session_is_found_from_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "models"  # nobody else's
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with registered(running(os.getpid(), place)):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        assert find_running(place) == running(os.getpid(), place)
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert find_running(place) is None
