@@ -59,16 +59,26 @@ def _refuse_what_a_daemon_does_otherwise(settings: Settings, given: dict[str, An
     """
     if not (given.get("endpoint") or given.get("offline")):
         return
-    with short_address(settings.cache_dir) as address:
-        if address is None:
+    with _client_of(settings) as client:
+        if client is None:
             return
-        with contextlib.closing(Client(address)) as client:
-            daemon = client.get("/v1/hub/status")
+        daemon = client.get("/v1/hub/status")
     hint = f"leave the option out, or end the daemon first: process {daemon['pid']}"
     if given.get("endpoint") and settings.endpoint != daemon["endpoint"]:
         raise UsageError(f"the daemon of this cache serves {daemon['endpoint']}", hint=hint)
     if given.get("offline") and settings.offline and not daemon["offline"]:
         raise UsageError("the daemon of this cache is not offline", hint=hint)
+
+
+@contextlib.contextmanager
+def _client_of(settings: Settings) -> Iterator[Client | None]:
+    """A client of whoever answers for the cache; None if nobody does."""
+    with short_address(settings.cache_dir) as address:
+        if address is None:
+            yield None
+            return
+        with contextlib.closing(Client(address)) as client:
+            yield client
 
 
 def is_answered(settings: Settings, seconds: float = 0.0) -> bool:
@@ -91,10 +101,9 @@ def reached(settings: Settings) -> Iterator[Reached]:
     """
     deadline = time.monotonic() + DAEMON_STARTS_WITHIN
     while True:
-        with short_address(settings.cache_dir) as address:
-            if address is not None:
-                with contextlib.closing(Client(address)) as client:
-                    yield Reached(client, is_daemon=True)
+        with _client_of(settings) as client:
+            if client is not None:
+                yield Reached(client, is_daemon=True)
                 return
         stack = contextlib.ExitStack()
         try:
@@ -105,11 +114,10 @@ def reached(settings: Settings) -> Iterator[Reached]:
                 raise
             time.sleep(0.1)
             continue
-        with stack, short_address(settings.cache_dir) as address:
-            if address is None:
+        with stack, _client_of(settings) as client:
+            if client is None:
                 raise CacheInUse("this command's own engine cannot be reached")
-            with contextlib.closing(Client(address)) as client:
-                yield Reached(client, is_daemon=False)
+            yield Reached(client, is_daemon=False)
             return
 
 
@@ -128,11 +136,10 @@ def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> lis
     """The names of known repos that begin so, for the shell; a daemon has to run."""
     with contextlib.suppress(Exception):
         settings = given_sources({"cache_dir": context.params.get("cache_dir")}).settings()
-        with short_address(settings.cache_dir) as address:
-            if address is not None:
-                with contextlib.closing(Client(address)) as client:
-                    names = [repo["repo"] for repo in client.repos()]
-                    return [name for name in names if name.startswith(begun)]
+        with _client_of(settings) as client:
+            if client is not None:
+                names = [repo["repo"] for repo in client.repos()]
+                return [name for name in names if name.startswith(begun)]
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -40,13 +41,21 @@ def _without_session() -> Path:
 def is_own_directory(path: Path) -> bool:
     """Whether a directory is there that belongs to this user."""
     try:
-        found = path.stat()
+        return _is_own(path.stat())
     except OSError:
         return False
+
+
+def _is_own(found: os.stat_result) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
-def make_runtime_dir() -> Path:
+def short_name(path: Path) -> str:
+    """What a file in the runtime directory that is about `path` is called, without its suffix."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+
+
+def make_runtime_dir() -> None:
     """Make `runtime_dir`, for this user alone.
 
     Raises:
@@ -59,11 +68,9 @@ def make_runtime_dir() -> Path:
     except OSError as error:
         raise StoreFull(f"cannot make {directory}: {error.strerror}") from error
     # In /tmp, anybody may have made it before us.
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    if not is_ours or found.st_mode & 0o022:
+    if not _is_own(found) or found.st_mode & 0o022:
         hint = "remove it, or set XDG_RUNTIME_DIR to a directory of yours"
         raise StoreFull(f"{directory} belongs to, or may be written by, someone else", hint=hint)
-    return directory
 
 
 def default_cache_dir() -> Path:

@@ -7,13 +7,12 @@ by a name in the runtime directory that follows from the cache's path.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubfs.config.places import make_runtime_dir, runtime_dir
+from hubfs.config.places import make_runtime_dir, runtime_dir, short_name
 from hubfs.errors import UsageError
 
 LINK = "control.sock"
@@ -23,8 +22,7 @@ _LONGEST_ADDRESS = 107  # sun_path without its NUL
 
 def socket_path(cache_dir: Path) -> Path:
     """Where the engine that owns `cache_dir` listens."""
-    name = hashlib.sha256(os.fsencode(cache_dir)).hexdigest()[:16]
-    return runtime_dir() / f"{name}.sock"
+    return runtime_dir() / f"{short_name(cache_dir)}.sock"
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ class Webhooks:
                             nursery.start_soon(self._deliver, client, each)
 
     def _deliveries(self, record: JobRecord) -> list[Delivery]:
-        if record.state not in _TOLD or not self._settings.webhook_secret:
+        if record.state not in _TOLD:
             return []
         urls = dict.fromkeys(url for url in (record.webhook, self._settings.webhook) if url)
         return [Delivery(url, body_of(record)) for url in urls]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import select
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs
+from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs, short_name
 from hubfs.errors import StoreFull
 
 
@@ -30,7 +29,7 @@ def _file_of(mountpoint: Path) -> Path:
 
 
 def _name_of(mountpoint: Path) -> str:
-    return f"{hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:16]}.json"
+    return f"{short_name(mountpoint)}.json"
 
 
 @contextlib.contextmanager

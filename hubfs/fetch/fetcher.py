@@ -450,8 +450,10 @@ class Fetcher:
 
     def _lead(self, opened: OpenContent) -> None:
         """Fetch what loaders read after `opened`, behind everything else."""
+        if self._nursery is None or not self._may_lead:
+            return
         for content, source in opened.following:
-            if content.key not in self._led and self._nursery is not None and self._may_lead:
+            if content.key not in self._led:
                 self._led.add(content.key)
                 self._nursery.start_soon(self._complete_quietly, content, source)
 
@@ -460,9 +462,10 @@ class Fetcher:
 
         What would be too much, or finds no room, is left to whoever opens it.
         """
+        if self._nursery is None or not self._may_lead or self.room.is_tight:
+            return
         for content, source in places:
-            may_begin = self._ahead < MOST_AHEAD and not self.room.is_tight
-            if may_begin and self._nursery is not None and self._may_lead:
+            if self._ahead < MOST_AHEAD:
                 self._ahead += 1
                 self._nursery.start_soon(self._complete_ahead, content, source)
 

@@ -180,8 +180,9 @@ class Scan:
 
     def _note_failure(self, path: str, size: int, reason: str) -> None:
         self._add(Fate.FAILED, size)
-        self._run.tally.note_failure(shown(path), shown(reason))
-        self._run.log(f"{shown(path)}: {shown(reason)}", "error")
+        path, reason = shown(path), shown(reason)
+        self._run.tally.note_failure(path, reason)
+        self._run.log(f"{path}: {reason}", "error")
 
     # --- recording ---------------------------------------------------------------------
 

@@ -148,9 +148,10 @@ class Partials:
         """
         self._leaving.wait_until_gone(partial_name(content))
         path = self.path(content)
-        if not path.exists() or path.stat().st_size != content.size:
+        found = path.stat() if path.exists() else None
+        if found is None or found.st_size != content.size:
             self._drop_record(content.key)
-        elif not path.stat().st_mode & stat.S_IWUSR:  # its owner died as it was made a blob
+        elif not found.st_mode & stat.S_IWUSR:  # its owner died as it was made a blob
             with writing(path):
                 path.chmod(0o600)
         return Partial(self._index, path, content)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio.testing
 from hypothesis import settings
 
 from hubfs.store.store import Store
@@ -26,3 +27,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "store")
     yield store
     store.close()
+
+
+@pytest.fixture
+def clock(mock_clock: trio.testing.MockClock) -> trio.testing.MockClock:
+    """The loop's clock: it goes as all clocks do, and can be put forward."""
+    mock_clock.rate = 1
+    return mock_clock

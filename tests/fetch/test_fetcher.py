@@ -344,16 +344,15 @@ async def test_a_rate_is_kept_to(hub: LocalHub, cache: Path) -> None:
 
 
 async def test_patience_ends_and_says_why_and_the_next_reader_finds_the_hub_back(
-    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+    hub: LocalHub, cache: Path, clock: trio.testing.MockClock
 ) -> None:
-    mock_clock.rate = 1
     hub.down()
     async with running(hub, cache) as rig:
         with rig.opened(REPO, NAME) as opened:
 
             async def lose_patience() -> None:
                 await until(lambda: opened.transfer and opened.transfer.failures)
-                mock_clock.jump(600)
+                clock.jump(600)
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(lose_patience)
@@ -361,14 +360,13 @@ async def test_patience_ends_and_says_why_and_the_next_reader_finds_the_hub_back
                     await rig.read(opened, 0, 1)
             assert REPO in str(caught.value)
             hub.up()
-            mock_clock.jump(10)
+            clock.jump(10)
             await check_read(rig, opened, 0, 1)
 
 
 async def test_a_refusal_is_remembered_for_a_while_and_then_asked_anew(
-    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+    hub: LocalHub, cache: Path, clock: trio.testing.MockClock
 ) -> None:
-    mock_clock.rate = 1
     place = listed(hub, REPO, NAME)
     hub.delete_repo(REPO)
     async with running(hub, cache) as rig:
@@ -382,7 +380,7 @@ async def test_a_refusal_is_remembered_for_a_while_and_then_asked_anew(
         with pytest.raises(RepoNotFound):
             await rig.read(opened, 0, 1)
         assert len(hub.log) == asked
-        mock_clock.jump(FAILURE_MEMORY + 1)
+        clock.jump(FAILURE_MEMORY + 1)
         await check_read(rig, opened, 0, 1)
         rig.fetcher.release(opened)
     assert asked == 1

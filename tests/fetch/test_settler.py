@@ -78,10 +78,9 @@ async def test_a_file_that_is_open_stays_readable_as_it_becomes_a_blob(
 
 
 async def test_what_the_disk_has_lost_since_it_was_hashed_is_not_admitted(
-    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+    hub: LocalHub, cache: Path, clock: trio.testing.MockClock
 ) -> None:
     """A claim that fails while an admission waits for its turn: no later sync would tell."""
-    mock_clock.rate = 1
     content, source = listed(hub, REPO, "large.bin")
     async with running(hub, cache) as rig:
         with rig.opened(REPO, "large.bin") as opened:
@@ -96,7 +95,7 @@ async def test_what_the_disk_has_lost_since_it_was_hashed_is_not_admitted(
                 transfer.fail(StoreDamaged("the disk has lost a page"))
             await rig.quiet()
             assert blobs_below(cache) == {}
-            mock_clock.jump(FAILURE_MEMORY + 1)
+            clock.jump(FAILURE_MEMORY + 1)
             await rig.fetcher.complete(content, source)
     assert [*blobs_below(cache).values()] == [LARGE]
 
@@ -109,10 +108,9 @@ async def fails_to_complete(rig: Rig) -> None:
 async def test_a_failed_admission_is_tried_again_though_no_byte_is_missing(
     hub: LocalHub,
     cache: Path,
-    mock_clock: trio.testing.MockClock,
+    clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mock_clock.rate = 1
     content, _ = listed(hub, REPO, "small.bin")
     async with running(hub, cache) as rig:
         fetch(rig.store, content, SMALL).close()  # as a stop leaves it
@@ -121,7 +119,7 @@ async def test_a_failed_admission_is_tried_again_though_no_byte_is_missing(
                 patch.setattr(rig.store.blobs, "admit_all", lambda _: [StoreDamaged("bad")])
                 with pytest.raises(StoreDamaged):
                     await rig.fetcher.ensure(opened, ByteRange(0, 10))
-            mock_clock.jump(FAILURE_MEMORY + 1)
+            clock.jump(FAILURE_MEMORY + 1)
             with trio.fail_after(PATIENCE):
                 assert await rig.read(opened, 0, 10) == SMALL[:10]
     assert hub.log.content_bytes() == 0
@@ -130,11 +128,10 @@ async def test_a_failed_admission_is_tried_again_though_no_byte_is_missing(
 async def test_wrong_bytes_never_stay_where_an_admission_failed(
     hub: LocalHub,
     cache: Path,
-    mock_clock: trio.testing.MockClock,
+    clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The index had no room: the file was in place already, and what came next went into it."""
-    mock_clock.rate = 1
 
     def full(_: object) -> None:
         raise StoreFull("no room")
@@ -147,11 +144,11 @@ async def test_wrong_bytes_never_stay_where_an_admission_failed(
                     await rig.fetcher.ensure(opened, ByteRange(0, 10))
             assert blobs_below(cache) == {}
             hub.faults.add(corruption("small.bin", times=2))
-            mock_clock.jump(FAILURE_MEMORY + 1)
+            clock.jump(FAILURE_MEMORY + 1)
             with pytest.raises(ContentMismatch):
                 await rig.fetcher.ensure(opened, ByteRange(0, 10))
         assert blobs_below(cache) == {}
-        mock_clock.jump(FAILURE_MEMORY + 1)
+        clock.jump(FAILURE_MEMORY + 1)
         assert await rig.read_file(REPO, "small.bin") == SMALL
 
 
@@ -191,10 +188,9 @@ async def test_wrong_bytes_that_cannot_be_thrown_away_end_no_service(
     hub: LocalHub,
     cache: Path,
     name: str,
-    mock_clock: trio.testing.MockClock,
+    clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mock_clock.rate = 1
     hub.faults.add(corruption(name))
 
     def full(_: Partial) -> None:
@@ -206,20 +202,19 @@ async def test_wrong_bytes_that_cannot_be_thrown_away_end_no_service(
                 patched.setattr(Partial, "discard", full)
                 with pytest.raises(StoreFull):
                     await rig.fetcher.complete(*listed(hub, REPO, name))
-            mock_clock.jump(FAILURE_MEMORY + 1)
+            clock.jump(FAILURE_MEMORY + 1)
             assert await rig.read_file(REPO, name) == FILES[name]
 
 
 async def test_a_file_that_was_refused_is_had_once_the_hub_is_right_again(
-    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+    hub: LocalHub, cache: Path, clock: trio.testing.MockClock
 ) -> None:
-    mock_clock.rate = 1
     hub.faults.add(corruption("small.bin", times=2))
     async with running(hub, cache) as rig:
         with rig.opened(REPO, "small.bin") as opened:
             with pytest.raises(ContentMismatch):
                 await rig.read(opened, 0, 1)
-            mock_clock.jump(FAILURE_MEMORY + 1)
+            clock.jump(FAILURE_MEMORY + 1)
             assert await rig.read(opened, 0, len(SMALL)) == SMALL
 
 
@@ -311,15 +306,14 @@ async def test_what_was_admitted_is_not_touched_by_later_troubles(
 
 
 async def test_what_arrived_is_claimed_within_seconds(
-    hub: LocalHub, cache: Path, mock_clock: trio.testing.MockClock
+    hub: LocalHub, cache: Path, clock: trio.testing.MockClock
 ) -> None:
-    mock_clock.rate = 1
     async with running(hub, cache, fill=Fill.NEVER) as rig:
         with rig.opened(REPO, "large.bin") as opened:
             await rig.read(opened, 0, 1)
             await rig.quiet()
             assert rig.store.partials.held_bytes(opened.content) == 0
-            mock_clock.jump(TICK)
+            clock.jump(TICK)
             await until(lambda: rig.store.partials.held_bytes(opened.content))
             held = rig.fetcher.cached_bytes(opened.content)
             assert rig.store.partials.held_bytes(opened.content) == held
