@@ -24,6 +24,10 @@ class Leaving:
     def __contains__(self, name: bytes) -> bool:
         return name in self._names
 
+    def is_moving(self, name: bytes) -> bool:
+        """Whether it is on its way out, or just being put in place: neither is a state to judge."""
+        return name in self._names or self._arriving.get(name, 0) > 0
+
     def mark(self, names: Collection[bytes]) -> set[bytes]:
         """They are not here from now on; but for those that are arriving, which are returned."""
         with self._changed:

@@ -178,6 +178,14 @@ def test_what_is_being_evicted_is_left_alone(store: Store) -> None:
     assert looked(store) == []
 
 
+def test_what_is_just_being_put_in_place_is_left_alone(store: Store) -> None:
+    admit(store, lfs_content(DATA), DATA)
+    store.blobs.forget(sha256_of(DATA))
+    with store.leaving.arriving(blob_name(sha256_of(DATA))):
+        assert treated(store) == []
+    assert [each.flaw for each in treated(store)] == [Flaw.UNRECORDED]
+
+
 def test_a_partial_that_is_here_after_all_keeps_its_record(store: Store) -> None:
     content = lfs_content(DATA)
     fetch(store, content, DATA).close()
