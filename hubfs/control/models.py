@@ -348,7 +348,7 @@ class Trouble(BaseModel):
 class Mode(BaseModel):
     """How the mount is read: by the kernel itself (`passthrough`), or through the daemon."""
 
-    way: Literal["passthrough", "relay", "plain"]
+    way: Literal["passthrough", "relay"]
     reason: str
 
 

@@ -1,15 +1,20 @@
-"""Mounting by ourselves, with mount(2): for root, whose FUSE device then is ours to relay."""
+"""The FUSE device of a new mount: made with mount(2) by who may, else by fusermount3."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import socket
+import subprocess
 from pathlib import Path
 from typing import Final
 
 from hubfs.errors import MountFailed
 
 DEVICE: Final = "/dev/fuse"
+HELPER: Final = "fusermount3"
+_HELPERS_ANSWER: Final = "_FUSE_COMMFD"  # names the socket to which the helper sends the device
 _MS_RDONLY: Final = 1
 _MS_NOSUID: Final = 2
 _MS_NODEV: Final = 4
@@ -40,12 +45,17 @@ def obstacle() -> str:
     return ""
 
 
-def mount(mountpoint: Path, source: str, *, type_name: str, allow_other: bool) -> int:
+def mount(mountpoint: Path, source: str, *, subtype: str, allow_other: bool) -> int:
     """Mount a new FUSE file system, read-only; return the device that serves it.
 
     Raises:
-        MountFailed: the kernel refuses.
+        MountFailed: the kernel or the helper refuses.
     """
+    mounting = _mount_alone if can_mount() else _mount_through_helper
+    return mounting(mountpoint, source, subtype, allow_other=allow_other)
+
+
+def _mount_alone(mountpoint: Path, source: str, subtype: str, *, allow_other: bool) -> int:
     try:
         device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -53,7 +63,7 @@ def mount(mountpoint: Path, source: str, *, type_name: str, allow_other: bool) -
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     options += ",default_permissions" + (",allow_other" if allow_other else "")
     flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOATIME
-    arguments = (source, str(mountpoint), type_name)
+    arguments = (source, str(mountpoint), f"fuse.{subtype}")
     if _libc.mount(*map(os.fsencode, arguments), flags, options.encode()):
         reason = os.strerror(ctypes.get_errno())
         os.close(device)
@@ -61,6 +71,50 @@ def mount(mountpoint: Path, source: str, *, type_name: str, allow_other: bool) -
     return device
 
 
+def _mount_through_helper(mountpoint: Path, source: str, subtype: str, *, allow_other: bool) -> int:
+    name = source.replace("\\", "\\\\").replace(",", "\\,")
+    options = f"fsname={name},subtype={subtype},default_permissions,ro,nosuid,nodev,noatime"
+    options += ",allow_other" if allow_other else ""
+    command = [HELPER, "-o", options, "--", str(mountpoint)]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        number = theirs.fileno()
+        environment = {**os.environ, _HELPERS_ANSWER: str(number)}
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                pass_fds=[number],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except OSError as error:
+            hint = f"install fuse3, which brings {HELPER}"
+            raise MountFailed(f"cannot run {HELPER}: {error.strerror}", hint=hint) from error
+        if done.returncode:
+            reason = done.stderr.strip().removeprefix(f"{HELPER}: ") or "it does not say why"
+            hint = _hint(allow_other=allow_other)
+            raise MountFailed(f"{HELPER} cannot mount at {mountpoint}: {reason}", hint=hint)
+        theirs.close()
+        _, (device, *_), _, _ = socket.recv_fds(ours, 1, 1)
+    os.set_inheritable(device, False)  # noqa: FBT003 - it has no keyword
+    return device
+
+
+def _hint(*, allow_other: bool) -> str:
+    if found := obstacle():
+        return found
+    if allow_other:
+        return "--allow-other needs the line user_allow_other in /etc/fuse.conf"
+    return "is the directory yours?"
+
+
 def detach(mountpoint: Path) -> None:
     """Take the mount out of the tree; programs that have files open keep them."""
-    _libc.umount2(os.fsencode(mountpoint), _MNT_DETACH)
+    if can_mount():
+        _libc.umount2(os.fsencode(mountpoint), _MNT_DETACH)
+        return
+    command = [HELPER, "-u", "-q", "-z", "--", str(mountpoint)]
+    with contextlib.suppress(OSError):
+        subprocess.run(command, capture_output=True, check=False)

@@ -7,6 +7,8 @@ looked up a name, is answered EINTR.
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from pathlib import Path
 from typing import Final
@@ -22,16 +24,25 @@ _KILL: Final = 1 << signal.SIGKILL - 1
 def should_leave(pid: int, opcode: int) -> bool:
     """Whether task `pid` must not be kept waiting for its request any longer.
 
-    Of a task in a foreign PID namespace (0, such as a reader outside of a container) nobody knows.
+    Of a task in a foreign PID namespace (0, such as a reader outside of a container) nobody knows,
+    nor of another user's where /proc is mounted with `hidepid`.
     """
     if not pid:
         return False
     try:
         text = Path(f"/proc/{pid}/status").read_text(errors="replace")  # its name may be cut
     except OSError:
-        return True  # it is gone already
+        return not _exists(pid)
     masks = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     return decide(masks, is_name_request=opcode in {Opcode.LOOKUP, Opcode.OPEN})
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return True
 
 
 def decide(status: dict[str, str], *, is_name_request: bool) -> bool:

@@ -11,11 +11,6 @@ from pathlib import Path
 # Of the kernel's readahead: 128 KiB requests cost a third of the speed of 1 MiB ones. Not more,
 # since a page fault reads around itself by as much, and a cold file would pay for it.
 READ_AHEAD_KB = 1024
-# Requests in the background (readahead) the kernel lets be in flight: 12 by default, which one
-# eager reader fills, so that all others wait for its pages.
-MAX_BACKGROUND = 256
-CONGESTION_THRESHOLD = 192
-
 
 _CONNECTIONS = Path("/sys/fs/fuse/connections")
 
@@ -55,22 +50,19 @@ def _unescaped(field: str) -> str:
 def tune(device: str) -> None:
     """Set what only root may set, for the FUSE mount of `device` (major:minor).
 
-    Without the right, or where a container hides the files, the mount works
-    with the kernel's defaults.
+    Without the right, or where a container hides the file, the mount works
+    with the kernel's default.
     """
-    mount_control()
     _write(Path(f"/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KB)
-    connection = _connection(device)
-    _write(connection / "max_background", MAX_BACKGROUND)
-    _write(connection / "congestion_threshold", CONGESTION_THRESHOLD)
 
 
 def abort(device: str) -> bool:
     """End the FUSE connection of `device`: all its requests fail, its daemon is told."""
+    _mount_control()
     return _write(_connection(device) / "abort", 1)
 
 
-def mount_control() -> None:
+def _mount_control() -> None:
     """Mount the file system that shows FUSE connections, where systemd has not; as root only."""
     with contextlib.suppress(OSError):  # a container may hide it
         if os.getuid() == 0 and not any(_CONNECTIONS.iterdir()) and not _CONNECTIONS.is_mount():

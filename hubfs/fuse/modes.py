@@ -7,12 +7,12 @@ from typing import Literal
 
 from hubfs.config import Passthrough
 
-Way = Literal["passthrough", "relay", "plain"]
+Way = Literal["passthrough", "relay"]
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """`relay` and `plain` both read through the daemon: mounted by itself, or by fusermount3."""
+    """By which way bytes come: from the kernel itself, or through the daemon's `relay`."""
 
     way: Way
     reason: str
@@ -23,7 +23,7 @@ class Standing:
     """What decides it. `refusal` is why the kernel took no file of the cache, empty if it did."""
 
     wish: Passthrough
-    is_relayed: bool
+    is_privileged: bool
     has_kernel: bool
     refusal: str
 
@@ -31,9 +31,9 @@ class Standing:
 def mode_of(standing: Standing) -> Mode:
     """The mode, and the reason for it in a few words."""
     if standing.wish is Passthrough.OFF:
-        return Mode("plain", "--passthrough off")
-    if not standing.is_relayed:
-        return Mode("plain", "passthrough needs root (CAP_SYS_ADMIN)")
+        return Mode("relay", "--passthrough off")
+    if not standing.is_privileged:
+        return Mode("relay", "passthrough needs root (CAP_SYS_ADMIN)")
     if not standing.has_kernel:
         return Mode("relay", "this kernel has no FUSE passthrough: it came with Linux 6.9")
     if standing.refusal:

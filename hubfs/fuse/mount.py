@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from hubfs.errors import MountFailed
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse import device, kernel
 from hubfs.fuse.modes import Mode, Standing, mode_of
-from hubfs.fuse.mountpoints import TYPE, unmount
+from hubfs.fuse.mountpoints import SUBTYPE, unmount
 from hubfs.fuse.operations import Operations
 from hubfs.fuse.relay import Relay
 from hubfs.fuse.stats import permissions_of
@@ -31,11 +30,7 @@ IDLE_TASKS = 16
 
 
 class Mount:
-    """A tree to be mounted. `serve`, within `mounted`, answers the kernel until `stop`.
-
-    Root mounts by itself and carries messages through a relay, which gives
-    passthrough and lets killed readers go; others mount through fusermount3.
-    """
+    """A tree to be mounted. `serve`, within `mounted`, answers the kernel until `stop`."""
 
     def __init__(
         self,
@@ -61,7 +56,8 @@ class Mount:
         self._refusal = ""
         self._permissions = permissions_of(settings.ownership)
         self._initialized = trio.Event()
-        self.relay: Relay | None = None
+        self._is_privileged = device.can_mount()
+        self._relay: Relay
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
@@ -70,66 +66,36 @@ class Mount:
         Raises:
             MountFailed: the kernel or fusermount3 refuses.
         """
-        wants_relay = self._passthrough is not Passthrough.OFF
-        if self._passthrough is Passthrough.ON and not device.can_mount():
+        wants_passthrough = self._passthrough is not Passthrough.OFF and self._is_privileged
+        if self._passthrough is Passthrough.ON and not wants_passthrough:
             hint = "run as root, or leave --passthrough at auto"
             raise MountFailed("passthrough needs the right to mount (CAP_SYS_ADMIN)", hint=hint)
-        mounting = self._relayed() if wants_relay and device.can_mount() else self._plain()
-        with mounting:
-            yield
-
-    @contextlib.contextmanager
-    def _plain(self) -> Iterator[None]:
-        try:
-            self._init_library(str(self.mountpoint), self._options())
-        except RuntimeError as error:
-            raise MountFailed(f"cannot mount at {self.mountpoint}", hint=self._hint()) from error
-        try:
-            yield
-        finally:
-            pyfuse3.close(unmount=True)
-
-    @contextlib.contextmanager
-    def _relayed(self) -> Iterator[None]:
         opened = device.mount(
-            self.mountpoint, self._source, type_name=TYPE, allow_other=self._allow_other
+            self.mountpoint, self._source, subtype=SUBTYPE, allow_other=self._allow_other
         )
         ours = kernel.find_mount(self.mountpoint)
-        self.relay = Relay(opened, self._filesystem, self._permissions, passthrough=True)
+        relay = Relay(opened, self._filesystem, self._permissions, passthrough=wants_passthrough)
+        self._relay = relay
         try:
-            self._init_library(f"/dev/fd/{self.relay.endpoint}", {"default_permissions"})
+            self._init_library()
             yield
         finally:
             # It may have been taken away before, and another be in its place by now.
             if kernel.find_mount(self.mountpoint) == ours:
                 device.detach(self.mountpoint)
             pyfuse3.close(unmount=False)
-            self.relay.close()
+            relay.close()
 
-    def _init_library(self, mountpoint: str, options: set[str]) -> None:
-        parcels = self.relay.parcels if self.relay else None
-        on_init, permissions = self._initialized.set, self._permissions
-        operations = Operations(self._filesystem, on_init, permissions, parcels)
-        pyfuse3.init(operations, mountpoint, options)
-
-    def _options(self) -> set[str]:
-        source = self._source.replace("\\", "\\\\").replace(",", "\\,")
-        options = {f"fsname={source}", "subtype=hubfs", "default_permissions", "ro", "noatime"}
-        return options | ({"allow_other"} if self._allow_other else set())
-
-    def _hint(self) -> str:
-        if obstacle := device.obstacle():
-            return obstacle
-        if self._allow_other and os.getuid():
-            return "--allow-other needs the line user_allow_other in /etc/fuse.conf"
-        return "is fuse3 installed, and is the directory yours?"
+    def _init_library(self) -> None:
+        relay, on_init = self._relay, self._initialized.set
+        operations = Operations(self._filesystem, on_init, self._permissions, relay.parcels)
+        pyfuse3.init(operations, f"/dev/fd/{relay.endpoint}", {"default_permissions"})
 
     @property
     def mode(self) -> Mode:
         """How files are read, and why so."""
-        has_kernel = self.relay is not None and self.relay.has_passthrough
-        is_relayed = self.relay is not None
-        return mode_of(Standing(self._passthrough, is_relayed, has_kernel, self._refusal))
+        has_kernel = self._relay.has_passthrough
+        return mode_of(Standing(self._passthrough, self._is_privileged, has_kernel, self._refusal))
 
     async def serve(
         self,
@@ -138,12 +104,10 @@ class Mount:
     ) -> None:
         """Answer the kernel until it is unmounted or `stop` is called; started once it is ready.
 
-        `on_unmounted` is to fail who still waits: nobody is there any more who would be told. It
-        is not called without a relay, where only the end of the last request tells.
+        `on_unmounted` is to fail who still waits: nobody is there any more who would be told.
         """
         async with trio.open_nursery() as nursery:
-            if self.relay is not None:
-                self.relay.start(_terminator(on_unmounted))
+            self._relay.start(_terminator(on_unmounted))
             nursery.start_soon(self._drop_switched)
             nursery.start_soon(self._drop_distrusted)
             nursery.start_soon(self._tune_when_initialized, task_status)
@@ -153,9 +117,8 @@ class Mount:
     async def _tune_when_initialized(self, task_status: trio.TaskStatus[None]) -> None:
         # INIT's answer resets the readahead: tune after it.
         await self._initialized.wait()
-        if self.relay is not None:
-            # libfuse has answered; now wait until the kernel has the answer.
-            await trio.to_thread.run_sync(self.relay.is_initialized.wait, abandon_on_cancel=True)
+        # libfuse has answered; now wait until the kernel has the answer.
+        await trio.to_thread.run_sync(self._relay.is_initialized.wait, abandon_on_cancel=True)
         found = kernel.find_mount(self.mountpoint)
         if found is not None:
             kernel.tune(found.device)
@@ -169,10 +132,10 @@ class Mount:
         """Learn now, not at the first open, whether the kernel takes files of the cache."""
         files = (self._cache_dir / name for name in ("lock", "index/data.mdb"))
         file = next((each for each in files if each.is_file()), None)
-        if self.relay is None or not self.relay.has_passthrough or file is None:
+        if not self._relay.has_passthrough or file is None:
             return
         with file.open("rb") as opened:
-            self._refusal = self.relay.backings.attempt(opened.fileno())
+            self._refusal = self._relay.backings.attempt(opened.fileno())
 
     def stop(self) -> None:
         """Answer no more requests. Those under way are waited for: fail them first."""

@@ -16,7 +16,8 @@ from hubfs.fuse import kernel
 
 log = logging.getLogger(__name__)
 
-TYPE: Final = "fuse.hubfs"
+SUBTYPE: Final = "hubfs"
+TYPE: Final = f"fuse.{SUBTYPE}"
 
 
 def prepared(mountpoint: Path) -> Path:

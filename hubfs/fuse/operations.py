@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
-import trio
 
 from hubfs.counters import COUNTERS
 from hubfs.errors import ContentMismatch, FetchFailed, HubError, HubfsError, StoreError
@@ -24,7 +23,6 @@ from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
 from hubfs.fuse.parcels import Parcels
 from hubfs.fuse.stats import IO_SIZE, Permissions, blocks_of, nanoseconds_of
-from hubfs.store.reading import LARGEST_READ, drop_behind, read_blocking, read_nowait
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +75,12 @@ class Operations(pyfuse3.Operations):
         filesystem: Filesystem,
         on_init: Callable[[], None],
         permissions: Permissions,
-        parcels: Parcels | None = None,
+        parcels: Parcels,
     ) -> None:
-        """Serve `filesystem`; with a relay, READs are answered by where in `parcels` bytes are."""
+        """Serve `filesystem`; READs are answered by where in `parcels` their bytes are."""
         super().__init__()
         self._fs = filesystem
         self._parcels = parcels
-        self._buffer = memoryview(bytearray(LARGEST_READ))
-        # As many threads as a disk can use at once; readers queue here, not in the event loop.
-        self._disk = trio.CapacityLimiter(16)
         self._permissions = permissions
         self._on_init = on_init
 
@@ -158,21 +153,9 @@ class Operations(pyfuse3.Operations):
         return pyfuse3.FileInfo(fh=handle, keep_cache=self._fs.may_keep_pages(handle))
 
     @guarded
-    async def read(self, handle: int, offset: int, size: int) -> Any:  # noqa: ANN401 - any buffer
-        """READ."""
-        located = await self._fs.locate(handle, offset, size)
-        if self._parcels is not None:
-            return self._parcels.label(located)
-        if isinstance(located, bytes):
-            return located
-        # pyfuse3 sends what it gets before it lets anything else run: one buffer will do.
-        view = self._buffer[: located.size]
-        found: memoryview | bytearray = view
-        if located.size > LARGEST_READ or not read_nowait(located, view):
-            found = await trio.to_thread.run_sync(read_blocking, *located, limiter=self._disk)
-        if self._fs.is_short_of_memory:
-            drop_behind(located)
-        return found
+    async def read(self, handle: int, offset: int, size: int) -> bytes:
+        """READ: the relay brings the bytes, and is told where they are."""
+        return self._parcels.label(await self._fs.locate(handle, offset, size))
 
     @guarded
     async def release(self, handle: int) -> None:

@@ -38,7 +38,7 @@ def refusal_of(file: Path) -> str:
 
 @contextlib.contextmanager
 def _mounted(place: Path) -> Iterator[int]:
-    kernel = device.mount(place, "trial", type_name="fuse.hubfs-trial", allow_other=False)
+    kernel = device.mount(place, "trial", subtype="hubfs-trial", allow_other=False)
     try:
         yield kernel
     finally:

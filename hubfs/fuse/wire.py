@@ -29,10 +29,14 @@ _ATTR_OUT: Final = struct.Struct("<QI4x")
 _ATTR: Final = struct.Struct("<QQQQQQIIIIIIIII4x")
 
 _INIT_IN_FLAGS, _INIT_IN_FLAGS2 = 12, 16
-_INIT_OUT_FLAGS, _INIT_OUT_FLAGS2, _INIT_OUT_DEPTH = 12, 32, 36
+_INIT_OUT_FLAGS, _INIT_OUT_BACKGROUND, _INIT_OUT_FLAGS2, _INIT_OUT_DEPTH = 12, 16, 32, 36
 _INIT_OUT_SIZE = 40  # up to and with max_stack_depth
 _INIT_VERSION = struct.Struct("<II")  # major, minor: how both INIT and its answer begin
 _INIT_OUT_MAX_WRITE, _WHOLE_INIT_OUT = 20, 64
+
+_BACKGROUND: Final = struct.Struct("<HH")  # most requests, and how many are called congestion
+# Readahead is such: of 12 at a time, the default, one eager reader has all, and others wait.
+_MOST_BACKGROUND, _CONGESTION = 256, 192
 
 PARALLEL_DIROPS: Final = 1 << 18
 CACHE_SYMLINKS: Final = 1 << 23
@@ -162,8 +166,10 @@ def extend_init(answer: memoryview, *, passthrough: bool, stack_depth: int) -> N
 
     Parallel directory operations: a lookup that waits for the Hub then holds
     up no other name of its directory. Symlinks' targets may be cached.
+    The kernel lowers the requests in the background for whom it trusts less.
     """
     body = answer[OUT_HEADER.size :]
+    _BACKGROUND.pack_into(body, _INIT_OUT_BACKGROUND, _MOST_BACKGROUND, _CONGESTION)
     flags = _U32.unpack_from(body, _INIT_OUT_FLAGS)[0] | PARALLEL_DIROPS | CACHE_SYMLINKS
     if passthrough and len(body) >= _INIT_OUT_SIZE:
         flags |= INIT_EXT

@@ -13,7 +13,7 @@ from hubfs.fuse import device
 
 def refusal(directory: Path) -> MountFailed:
     with pytest.raises(MountFailed) as refused:
-        device.mount(directory, "hubfs", type_name="fuse.hubfs", allow_other=False)
+        device.mount(directory, "hubfs", subtype="hubfs", allow_other=False)
     return refused.value
 
 

@@ -22,8 +22,8 @@ AUTO, ON, OFF = Passthrough.AUTO, Passthrough.ON, Passthrough.OFF
         (Standing(ON, True, True, ""), "passthrough", "by itself"),
         (Standing(AUTO, True, True, "no room"), "relay", "no room"),
         (Standing(AUTO, True, False, ""), "relay", "Linux 6.9"),
-        (Standing(AUTO, False, False, ""), "plain", "CAP_SYS_ADMIN"),
-        (Standing(OFF, False, False, ""), "plain", "--passthrough off"),
+        (Standing(AUTO, False, False, ""), "relay", "CAP_SYS_ADMIN"),
+        (Standing(OFF, True, False, ""), "relay", "--passthrough off"),
     ],
 )
 def test_the_mode_follows_from_what_is_wished_and_what_is_there(

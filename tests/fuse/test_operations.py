@@ -17,6 +17,7 @@ from hubfs.config import Ownership
 from hubfs.errors import AccessDenied, FetchStopped, HubUnreachable, NoSuchAttribute
 from hubfs.fs.attributes import FOREVER, Attributes, NodeType, absent
 from hubfs.fuse.operations import Operations, guarded
+from hubfs.fuse.parcels import Parcels
 from hubfs.fuse.stats import permissions_of
 
 CHANGES = {
@@ -30,7 +31,7 @@ LEFT_ALONE = {"fsync", "fsyncdir", "poll", "stacktrace"}
 def operations(**answers: Any) -> Operations:
     """Handlers over a tree that gives these answers."""
     tree: Any = SimpleNamespace(**answers)
-    return Operations(tree, lambda: None, permissions_of(Ownership()))
+    return Operations(tree, lambda: None, permissions_of(Ownership()), Parcels())
 
 
 async def code_of(error: Exception) -> int:

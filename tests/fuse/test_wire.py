@@ -53,6 +53,7 @@ def test_an_extended_init_keeps_what_libfuse_said_and_adds_passthrough() -> None
     flags, flags2, depth = (struct.unpack_from("<I", answer, 16 + at)[0] for at in (12, 32, 36))
     assert flags == 1 | wire.PARALLEL_DIROPS | wire.CACHE_SYMLINKS | wire.INIT_EXT
     assert (flags2, depth) == (wire.PASSTHROUGH_2, 1)
+    assert struct.unpack_from("<HH", answer, 16 + 16) == (256, 192)
 
 
 def test_an_init_without_passthrough_leaves_the_second_flags_alone() -> None:

@@ -49,13 +49,13 @@ def mount(hub: LocalHub, tmp_path: Path) -> Iterator[Mount]:
         yield mounted
 
 
-@pytest.fixture(scope="session", params=["auto", "off"], ids=["relayed", "plain"])
+@pytest.fixture(scope="session", params=["auto", "off"], ids=["passed through", "by the daemon"])
 def shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mounted]:
     """A mounted Hub that always answers; each test brings repos of its own.
 
-    There are two ways to the kernel, and what a user sees must not differ.
+    There are two ways for bytes to the kernel, and what a user sees must not differ.
     """
     scratch = tmp_path_factory.mktemp("shared")
     with (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.localhub import LocalHub
+from tests.localhub import Fault, LocalHub
 from tests.mount.conftest import Mount
 from tests.mount.looking import errno_of
 from tests.mount.mounted import HUBFS, environment_in
@@ -40,6 +43,25 @@ class User:
             check=False,
         )
 
+    @contextlib.contextmanager
+    def killing(self, *command: str | Path) -> Iterator[None]:
+        """Let a command wait for the file system within, then kill it: it is gone at once."""
+        with subprocess.Popen([*self._prefix, *command], stdout=subprocess.DEVNULL) as child:
+            try:
+                yield
+            finally:
+                child.kill()
+            assert child.wait(5) == -signal.SIGKILL
+
+    def mount(self, hub: LocalHub) -> Path:
+        """Mount a Hub; return where."""
+        models = self.home / "models"
+        assert self.run("mkdir", models).returncode == 0
+        places = [str(models), "--cache-dir", str(self.home / "cache"), "--endpoint", hub.endpoint]
+        done = self.run(HUBFS, "mount", *places)
+        assert done.returncode == 0, done.stderr
+        return models
+
 
 @pytest.fixture
 def user() -> Iterator[User]:
@@ -64,11 +86,7 @@ def user() -> Iterator[User]:
 def test_a_user_without_rights_can_mount(user: User, hub: LocalHub) -> None:
     """Any user may mount; others, root included, see nothing of it without `--allow-other`."""
     hub.create_repo("acme/model", {"config.json": b"{}"})
-    models, cache = user.home / "models", user.home / "cache"
-    assert user.run("mkdir", models).returncode == 0
-    command = [HUBFS, "mount", str(models), "--cache-dir", str(cache), "--endpoint", hub.endpoint]
-    done = user.run(*command)
-    assert done.returncode == 0, done.stderr
+    models, cache = user.mount(hub), user.home / "cache"
     read = user.run("cat", models / "acme/model/config.json")
     assert (read.returncode, read.stdout) == (0, "{}")
     owner = user.run("stat", "-c", "%u %g %a", models / "acme/model/config.json")
@@ -76,10 +94,40 @@ def test_a_user_without_rights_can_mount(user: User, hub: LocalHub) -> None:
     for path in (models, models / "acme/model/config.json"):  # this is root
         assert errno_of(path.stat) == "EACCES"
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
-    again = user.run(*command)
+    again = user.run(HUBFS, "mount", models, "--cache-dir", cache)
     assert "is mounted already" in again.stderr
     done = user.run(HUBFS, "umount", models)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_is_killed_and_who_unmounts_waits_for_nothing(user: User, hub: LocalHub) -> None:
+    """A killed reader goes away at once, and so does one that looks up a name; so does a mount."""
+    hub.create_repo("acme/model", {"model.bin": os.urandom(1 << 20)})
+    models = user.mount(hub)
+    assert user.run("stat", models / "acme/model/model.bin").returncode == 0
+    silence = Fault("slow_headers", seconds=120, times=None)
+    hub.faults.add(silence)
+    with user.killing("cat", models / "acme/model/model.bin"):
+        hub.log.wait_until(lambda log: bool(log.requests(path_contains="/resolve/")))
+    with user.killing("stat", models / "acme/unknown"):
+        hub.log.wait_until(lambda log: bool(log.requests(path_contains="acme/unknown")))
+    done = user.run(HUBFS, "umount", models)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_user_may_not_have_is_said(user: User, hub: LocalHub) -> None:
+    """`hubfs status` says how a mount is read, and why; `hubfs mount` why it is refused."""
+    models, cache = user.mount(hub), user.home / "cache"
+    status = json.loads(user.run(HUBFS, "status", "--json", "--cache-dir", cache).stdout)
+    assert status["mode"]["way"] == "relay"
+    assert "CAP_SYS_ADMIN" in status["mode"]["reason"]
+    assert user.run(HUBFS, "umount", models).returncode == 0
+    (user.home / "theirs").mkdir()
+    places = ["--cache-dir", str(cache), "--endpoint", hub.endpoint]
+    done = user.run(HUBFS, "mount", user.home / "theirs", *places)
+    assert (done.returncode, "no write access to mountpoint" in done.stderr) == (1, True)
+    done = user.run(HUBFS, "mount", models, *places, "--passthrough", "on")
+    assert (done.returncode, "run as root" in done.stderr) == (1, True)
 
 
 def test_allow_other_needs_the_administrators_consent(user: User, hub: LocalHub) -> None:
