@@ -10,7 +10,7 @@ import click
 from hubfs.cli.ending import exit_code_of
 from hubfs.cli.reaching import Reached
 from hubfs.cli.showing import display
-from hubfs.control.client import Client, Json, has_ended
+from hubfs.control.client import Client, Gone, Json, has_ended
 from hubfs.jobs.states import failure_text
 from hubfs.model.text import shown
 
@@ -24,7 +24,7 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
     ended: dict[int, Json] = {}
     try:
         with display() as shown:
-            for job in _changes(reached.client, numbers):
+            for job in _changes(reached, numbers):
                 if has_ended(job):
                     ended[job["id"]] = job
                 shown.show(job)
@@ -36,7 +36,18 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
         raise click.exceptions.Exit(exit_code_of(interrupt)) from None
 
 
-def _changes(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
+def _changes(reached: Reached, numbers: Sequence[int]) -> Iterator[Json]:
+    while True:
+        try:
+            yield from _changes_at(reached.client, numbers)
+        except Gone as gone:
+            reached.take_over(gone)
+        for number in numbers:
+            if reached.client.job(number)["state"] == "pending":
+                reached.client.post(f"/v1/hub/jobs/{number}/retry")
+
+
+def _changes_at(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
     with client.changes() as changes:
         for number in dict.fromkeys(numbers):
             yield client.job(number)

@@ -16,6 +16,8 @@ from hubfs.errors import UsageError
 from hubfs.model.text import shown
 from hubfs.model.units import size_text
 
+WATCH_EVERY = 2.0
+
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -122,15 +124,18 @@ def status(*, watch: bool, as_json: bool, settings: Settings) -> None:
       hubfs status --json
       hubfs status --watch
     """
+    try:
+        _look(settings, as_json=as_json, clears=watch)
+        while watch:
+            time.sleep(WATCH_EVERY)  # without the cache, which a daemon may want meanwhile
+            _look(settings, as_json=as_json, clears=True)
+    except KeyboardInterrupt as interrupt:
+        raise click.exceptions.Exit(exit_code_of(interrupt)) from None
+
+
+def _look(settings: Settings, *, as_json: bool, clears: bool) -> None:
     with reached(settings) as engine:
-        try:
-            while True:
-                _show_status(engine, as_json=as_json, clears=watch)
-                if not watch:
-                    return
-                time.sleep(2)
-        except KeyboardInterrupt as interrupt:
-            raise click.exceptions.Exit(exit_code_of(interrupt)) from None
+        _show_status(engine, as_json=as_json, clears=clears)
 
 
 def _show_status(engine: Reached, *, as_json: bool, clears: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from hubfs.config import Settings
 from hubfs.config.places import absolute
 from hubfs.config.resolving import Sources
 from hubfs.daemon.registry import find_running, wait_for_exit
-from hubfs.errors import MountFailed
+from hubfs.errors import MountFailed, UsageError
 from hubfs.fuse import kernel, mountpoints
 
 LONGEST_STOP = 10.0
@@ -93,7 +94,7 @@ def umount(directory: Path, *, lazy: bool, force: bool) -> None:
     found = kernel.find_mount(path)
     if found is None or found.type != mountpoints.TYPE:
         raise MountFailed(f"nothing of hubfs is mounted at {path}")
-    running = find_running(path)
+    running = find_running(path, _usual_cache())
     if force:
         mountpoints.force_unmount(path)
     else:
@@ -101,3 +102,10 @@ def umount(directory: Path, *, lazy: bool, force: bool) -> None:
     if running and not lazy and not wait_for_exit(running.pid, LONGEST_STOP):
         hint = f"see its log, {running.cache_dir}/{LOG_NAME}"
         raise MountFailed(f"process {running.pid} has not ended yet", hint=hint)
+
+
+def _usual_cache() -> Path | None:
+    """The cache of whoever mounts without saying which; a wrong setting hinders no unmounting."""
+    with contextlib.suppress(UsageError):
+        return given_sources({}).settings().cache_dir
+    return None

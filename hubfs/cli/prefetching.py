@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import click
 
-from hubfs.cli.background import start
-from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
 from hubfs.cli.following import conclude, follow
-from hubfs.cli.options import given_sources
-from hubfs.cli.reaching import (
-    DAEMON_STARTS_WITHIN,
-    Reached,
-    complete_repo,
-    engine_options,
-    is_answered,
-    reached,
-    split_revision,
-)
-from hubfs.cli.serving import log_file_of
+from hubfs.cli.handing import ensure_daemon
+from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.showing import files_text, show_json
 from hubfs.config import Settings
 from hubfs.config.addresses import checked_webhook
 from hubfs.control.client import Json
-from hubfs.errors import HubfsError, UsageError
+from hubfs.errors import UsageError
 from hubfs.model.units import size_text
 
 MISSING = 3
@@ -95,8 +84,8 @@ def prefetch(  # noqa: PLR0913 - an option is an argument
         if check:
             _check(engine, items, as_json=as_json)
             return
-        wish = {**items[0], "also": items[1:], "webhook": webhook}
-        batch = engine.client.post("/v1/hub/download", wish)
+        others = {"also": items[1:], "background": background, "webhook": webhook}
+        batch = engine.client.post("/v1/hub/download", {**items[0], **others})
         if background:
             _tell(batch, as_json=as_json)
         else:
@@ -106,21 +95,6 @@ def prefetch(  # noqa: PLR0913 - an option is an argument
 def _item(repo: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> Json:
     name, revision = split_revision(repo)
     return {"repo": name, "revision": revision, "include": [*include], "exclude": [*exclude]}
-
-
-def ensure_daemon(settings: Settings) -> None:
-    """Where no daemon runs, start one that ends with its last job."""
-    if is_answered(settings):
-        return
-    warn_of_webhook(settings.control)
-    warn_of_exposed(given_sources({}).combined())
-    arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
-    arguments.append("--offline" if settings.offline else "--no-offline")
-    try:
-        start(arguments, log_file_of(settings))
-    except HubfsError:
-        if not is_answered(settings, DAEMON_STARTS_WITHIN):  # else another has been quicker
-            raise
 
 
 def _check(engine: Reached, items: list[Json], *, as_json: bool) -> None:

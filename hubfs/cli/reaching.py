@@ -8,31 +8,23 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
+from hubfs.cli.answering import client_of
 from hubfs.cli.checking import warn_of_webhook
 from hubfs.cli.ending import deaf_at_the_end, terminable
+from hubfs.cli.handing import DAEMON_STARTS_WITHIN, hand_over
 from hubfs.cli.options import COMMON, given_sources, options_of
 from hubfs.config import Settings
-from hubfs.control.client import Client
-from hubfs.control.sockets import short_address
+from hubfs.control.client import Client, Gone
 from hubfs.errors import CacheInUse, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DAEMON_STARTS_WITHIN = 5.0
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A client, and whether its engine goes on when the command ends."""
-
-    client: Client
-    is_daemon: bool
 
 
 def engine_options(command: F) -> F:
@@ -59,7 +51,7 @@ def _refuse_what_a_daemon_does_otherwise(settings: Settings, given: dict[str, An
     """
     if not (given.get("endpoint") or given.get("offline")):
         return
-    with _client_of(settings) as client:
+    with client_of(settings) as client:
         if client is None:
             return
         daemon = client.get("/v1/hub/status")
@@ -71,54 +63,69 @@ def _refuse_what_a_daemon_does_otherwise(settings: Settings, given: dict[str, An
 
 
 @contextlib.contextmanager
-def _client_of(settings: Settings) -> Iterator[Client | None]:
-    """A client of whoever answers for the cache; None if nobody does."""
-    with short_address(settings.cache_dir) as address:
-        if address is None:
-            yield None
-            return
-        with contextlib.closing(Client(address)) as client:
-            yield client
-
-
-def is_answered(settings: Settings, seconds: float = 0.0) -> bool:
-    """Whether somebody answers for the cache, now or within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with short_address(settings.cache_dir) as address:
-            if address is not None or time.monotonic() >= deadline:
-                return address is not None
-        time.sleep(0.1)
-
-
-@contextlib.contextmanager
 def reached(settings: Settings) -> Iterator[Reached]:
-    """The engine of the cache: a daemon's, or one that runs within.
+    """The engine of the cache: a daemon's, another command's, or one that runs within.
 
     Raises:
         CacheInUse: something owns the cache and does not answer.
         HubfsError: the cache cannot be used.
     """
-    deadline = time.monotonic() + DAEMON_STARTS_WITHIN
-    while True:
-        with _client_of(settings) as client:
-            if client is not None:
-                yield Reached(client, is_daemon=True)
-                return
-        stack = contextlib.ExitStack()
-        try:
-            stack.enter_context(_own_engine(settings))
-        except CacheInUse:
-            # It is about to answer, or about to end.
-            if time.monotonic() > deadline:
-                raise
+    with contextlib.ExitStack() as stack:
+        yield Reached(settings, stack)
+
+
+class Reached:
+    """A client of an engine. `is_daemon`: that goes on when commands end."""
+
+    client: Client
+    is_daemon: bool
+
+    def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
+        """Find an engine, or begin one; `stack` ends what is begun. Raises: as `reached`."""
+        self._settings = settings
+        self._stack = stack
+        self._has_own = False
+        self._reach()
+
+    def take_over(self, gone: Gone) -> None:
+        """Find another engine, or begin one, where that of another command has `gone`.
+
+        Raises:
+            Gone: it was a daemon's. The next one is not to find its cache taken.
+        """
+        if self.is_daemon or self._has_own:
+            raise gone
+        self._stack.close()
+        self._reach()
+
+    def _reach(self) -> None:
+        deadline = time.monotonic() + DAEMON_STARTS_WITHIN
+        while not (self._finds_one() or self._begins_one(last_time=time.monotonic() > deadline)):
             time.sleep(0.1)
-            continue
-        with stack, _client_of(settings) as client:
-            if client is None:
-                raise CacheInUse("this command's own engine cannot be reached")
-            yield Reached(client, is_daemon=False)
-            return
+
+    def _begins_one(self, *, last_time: bool) -> bool:
+        try:
+            self._stack.enter_context(_own_engine(self._settings))
+        except CacheInUse:  # its owner is about to answer, or about to end
+            if last_time:
+                raise
+            return False
+        self._has_own = True
+        if not self._finds_one():
+            raise CacheInUse("this command's own engine cannot be reached")
+        return True
+
+    def _finds_one(self) -> bool:
+        client = self._stack.enter_context(client_of(self._settings))
+        if client is None:
+            return False
+        try:
+            # A daemon that was started before an upgrade does not say.
+            self.is_daemon = client.get("/healthz").get("lasts", True)
+        except Gone:
+            return False
+        self.client = client
+        return True
 
 
 @contextlib.contextmanager
@@ -127,16 +134,20 @@ def _own_engine(settings: Settings) -> Iterator[None]:
 
     # What goes wrong is in the jobs; a log between the bars would only spoil them.
     logging.basicConfig(level=logging.ERROR)
-    with terminable(*_ENDS), Worker(settings), deaf_at_the_end(*_ENDS):
-        warn_of_webhook(settings.control)
-        yield
+    worker = Worker(settings)
+    try:
+        with terminable(*_ENDS), worker, deaf_at_the_end(*_ENDS):
+            warn_of_webhook(settings.control)
+            yield
+    finally:
+        hand_over(settings, worker.left)
 
 
 def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The names of known repos that begin so, for the shell; a daemon has to run."""
     with contextlib.suppress(Exception):
         settings = given_sources({"cache_dir": context.params.get("cache_dir")}).settings()
-        with _client_of(settings) as client:
+        with client_of(settings) as client:
             if client is not None:
                 names = [repo["repo"] for repo in client.repos()]
                 return [name for name in names if name.startswith(begun)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from hubfs.cli.following import conclude, follow
+from hubfs.cli.handing import ensure_daemon
 from hubfs.cli.paths import PATH
-from hubfs.cli.prefetching import ensure_daemon
 from hubfs.cli.reaching import Reached, engine_options, reached
 from hubfs.cli.showing import show_json, show_table
 from hubfs.config import Settings
@@ -73,7 +73,8 @@ def scan(
       2  there is no such folder
       130  Ctrl-C; what was adopted stays, and the same command goes on
     """
-    wishes = _wishes(paths or (hub_cache_dir(),), copy=copy, everything=everything)
+    common = {"copy": copy, "all": everything, "background": background}
+    wishes = [{"path": str(each), **common} for each in _found(paths or (hub_cache_dir(),))]
     if background:
         ensure_daemon(settings)
     with reached(settings) as engine:
@@ -84,13 +85,12 @@ def scan(
             _wait(engine, queued, as_json=as_json)
 
 
-def _wishes(paths: tuple[Path, ...], *, copy: bool, everything: bool) -> list[Json]:
-    wishes: list[Json] = []
-    for path in map(absolute, paths):
+def _found(paths: tuple[Path, ...]) -> list[Path]:
+    found = [absolute(each) for each in paths]
+    for path in found:
         if not path.exists():
             raise UsageError(f"there is no {path}", hint="name a folder, or a file")
-        wishes.append({"path": str(path), "copy": copy, "all": everything})
-    return wishes
+    return found
 
 
 def _tell(queued: list[Json], *, as_json: bool) -> None:

@@ -31,7 +31,7 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
     readiness = Readiness(ready_fd)
     try:
         ends = signal.SIGTERM
-        with terminable(ends), Worker(settings) as worker, deaf_at_the_end(ends):
+        with terminable(ends), Worker(settings, lasts=True) as worker, deaf_at_the_end(ends):
             readiness.announce()
             worker.end_when_idle(linger)
             worker.join()

@@ -44,7 +44,8 @@ class Client:
         """GET.
 
         Raises:
-            UsageError, HubfsError: the engine's own reason; or it does not answer.
+            Gone: it does not answer.
+            UsageError, HubfsError: the engine's own reason.
         """
         return self._ask("GET", path, query)
 
@@ -107,7 +108,7 @@ class Client:
         """What happens to jobs from now on, as it happens.
 
         Raises:
-            HubfsError: the engine has ended.
+            Gone: the engine has ended.
         """
         with _translated(), self._client.stream("GET", "/v1/hub/events") as stream:
             lines = stream.iter_lines()
@@ -119,11 +120,15 @@ class NotThere(HubfsError):
     """The engine knows of no such thing."""
 
 
+class Gone(HubfsError):
+    """The engine has ended, or does not answer."""
+
+
 def _jobs_in(lines: Iterator[str]) -> Iterator[Json]:
     for line in lines:
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
-    raise HubfsError("the daemon has ended", hint="its jobs go on when it runs again")
+    raise Gone("the daemon has ended", hint="its jobs go on when it runs again")
 
 
 @contextlib.contextmanager
@@ -132,7 +137,7 @@ def _translated() -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         hint = "see its log; its jobs go on when it runs again"
-        raise HubfsError(f"the daemon does not answer: {error}", hint=hint) from error
+        raise Gone(f"the daemon does not answer: {error}", hint=hint) from error
 
 
 def _error_of(answer: httpx.Response) -> HubfsError:

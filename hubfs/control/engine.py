@@ -103,7 +103,10 @@ class Control:
         self._parts.check_webhook(wish.webhook)
         everything = [_download_arguments(item) for item in wish.items]
         queued = await self.jobs.submit_all(
-            [Wanted(JobKind.DOWNLOAD, arguments, wish.webhook) for arguments in everything]
+            [
+                Wanted(JobKind.DOWNLOAD, arguments, wish.webhook, in_background=wish.background)
+                for arguments in everything
+            ]
         )
         return models.Batch(batch=queued[0].batch, jobs=[self.job(each) for each in queued])
 

@@ -35,6 +35,13 @@ Awaited = Annotated[
     bool,
     Field(description="Somebody waits for it: without a connection to the Hub, it fails soon."),
 ]
+Background = Annotated[
+    bool,
+    Field(
+        description="Nobody looks on: where no daemon answers, but a command, "
+        "what that leaves undone goes on in one that is started then."
+    ),
+]
 Webhook = Annotated[
     str,
     Field(max_length=2048, description="An http or https address to tell when the job has ended."),
@@ -83,6 +90,7 @@ class DownloadRequest(DownloadItem):
     """Files of a repo; `also` names more repos for the same batch."""
 
     also: list[DownloadItem] = Field(default_factory=list, max_length=100)
+    background: Background = False
     webhook: Webhook = ""
 
     @property
@@ -387,6 +395,7 @@ class Health(BaseModel):
 
     status: Literal["ok"] = "ok"
     version: str
+    lasts: bool = Field(description="False of what answers for as long as one command runs.")
 
 
 class Problem(BaseModel):

@@ -23,7 +23,10 @@ from hubfs.sync.syncer import Syncer
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of an engine that the API speaks to. `mountpoint` is None without a mount."""
+    """The parts of an engine that the API speaks to. `mountpoint` is None without a mount.
+
+    `lasts`: it does not end with the command that began it.
+    """
 
     settings: Settings
     mountpoint: str | None
@@ -37,6 +40,7 @@ class Parts:
     scrubber: Scrubber
     troubles: Troubles
     mode: Callable[[], Mode | None]
+    lasts: bool
 
     def check_webhook(self, url: str) -> None:
         """See to it that whoever is to be told can be.

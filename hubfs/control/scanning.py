@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hubfs.config.places import hub_cache_dir
-from hubfs.control.models import Question, Webhook
+from hubfs.control.models import Background, Question, Webhook
 from hubfs.errors import UsageError
 from hubfs.jobs.queue import Wanted
 from hubfs.jobs.states import JobKind
@@ -31,6 +31,7 @@ class ScanRequest(Question):
         description="Copy what cannot share its blocks, rather than link it.",
     )
     all: bool = Field(default=False, description="Adopt every file, be it of a model or not.")
+    background: Background = False
     webhook: Webhook = ""
 
 
@@ -44,4 +45,4 @@ def wanted_of(wish: ScanRequest) -> Wanted:
     if not path.is_absolute():
         raise UsageError(f"{wish.path!r} is relative, but to what?", hint="give the whole path")
     arguments = {"path": str(path), "copy": wish.copy_files, "all": wish.all}
-    return Wanted(JobKind.SCAN, arguments, wish.webhook)
+    return Wanted(JobKind.SCAN, arguments, wish.webhook, in_background=wish.background)

@@ -1,7 +1,7 @@
 """Where an engine listens: a Unix socket for its owner, TCP for whom it was asked to serve.
 
-The socket of a cache is found in two ways: by a link in the cache itself, and
-by a name in the runtime directory that follows from the cache's path.
+The socket is in the cache, which outlives any session; or, where no socket can be made there,
+in the runtime directory, by a name that follows from the cache's path.
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubfs.config.places import make_runtime_dir, runtime_dir, short_name
-from hubfs.errors import UsageError
+from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs, short_name
+from hubfs.errors import StoreFull, UsageError
 
-LINK = "control.sock"
+NAME = "control.sock"
 BACKLOG = 64
 _LONGEST_ADDRESS = 107  # sun_path without its NUL
-
-
-def socket_path(cache_dir: Path) -> Path:
-    """Where the engine that owns `cache_dir` listens."""
-    return runtime_dir() / f"{short_name(cache_dir)}.sock"
 
 
 @contextlib.contextmanager
@@ -32,39 +27,53 @@ def listening(cache_dir: Path) -> Iterator[socket.socket]:
     Whoever connects early waits in the backlog until it is served.
 
     Raises:
-        StoreFull: the runtime directory cannot be used.
+        StoreFull: neither the cache nor the runtime directory can have it.
     """
-    path = socket_path(cache_dir)
-    make_runtime_dir()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener, path = _bound(cache_dir)
     with contextlib.closing(listener):
-        path.unlink(missing_ok=True)  # of an owner that was killed: we hold the cache's lock
+        try:
+            listener.listen(BACKLOG)
+            yield listener
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _bound(cache_dir: Path) -> tuple[socket.socket, Path]:
+    try:
+        return _bound_at(cache_dir / NAME)
+    except OSError as error:  # read-only, or without sockets as some network file systems are
+        make_runtime_dir()
+        try:
+            return _bound_at(runtime_dir() / _name_of(cache_dir))
+        except OSError:
+            raise StoreFull(f"no socket can be made in {cache_dir}: {error.strerror}") from error
+
+
+def _bound_at(path: Path) -> tuple[socket.socket, Path]:
+    path.unlink(missing_ok=True)  # of an owner that was killed: we hold the cache's lock
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
         with _short(path) as address:
             listener.bind(address)
         path.chmod(0o600)  # before `listen`: until then nobody can connect
-        listener.listen(BACKLOG)
-        link = cache_dir / LINK
-        _try_to_link(link, path)
-        try:
-            yield listener
-        finally:
-            for each in (path, link):
-                with contextlib.suppress(OSError):
-                    each.unlink()
+    except BaseException:
+        listener.close()
+        raise
+    return listener, path
 
 
-def _try_to_link(link: Path, path: Path) -> None:
-    with contextlib.suppress(OSError):  # a cache that may not be written is found by name alone
-        link.unlink(missing_ok=True)
-        link.symlink_to(path)
+def _name_of(cache_dir: Path) -> str:
+    return f"{short_name(cache_dir)}.sock"
 
 
 @contextlib.contextmanager
 def short_address(cache_dir: Path) -> Iterator[str | None]:
     """An address, good within, of the socket that answers for the cache; None if none does."""
     address: str | None
+    elsewhere = (directory / _name_of(cache_dir) for directory in runtime_dirs())
     with contextlib.ExitStack() as stack:
-        for path in (cache_dir / LINK, socket_path(cache_dir)):
+        for path in (cache_dir / NAME, *elsewhere):
             # Not around the `yield`: errors of whoever uses the address are none of ours.
             with contextlib.suppress(OSError):
                 address = stack.enter_context(_short(path))

@@ -52,12 +52,15 @@ class Controlling:
         doors: Doors,
         kept: troubles.Troubles,
         mode: ModeOf,
+        *,
+        lasts: bool,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._doors = doors
         self._troubles = kept
         self._mode = mode
+        self._lasts = lasts
         self.webhooks = Webhooks(engine.jobs, _with_usable_webhook(settings.control))
         self._made: Control | None = None
         self._making = threading.Lock()
@@ -105,6 +108,7 @@ class Controlling:
             scrubber=engine.scrubber,
             troubles=self._troubles,
             mode=self._mode,
+            lasts=self._lasts,
         )
 
     # --- files in the mount ------------------------------------------------------------
@@ -157,9 +161,9 @@ def _with_usable_webhook(settings: ControlSettings) -> ControlSettings:
 
 @contextlib.contextmanager
 def opened(
-    settings: Settings, engine: Engine, mode: ModeOf = lambda: None
+    settings: Settings, engine: Engine, mode: ModeOf = lambda: None, *, lasts: bool = True
 ) -> Iterator[Controlling]:
-    """The service of `engine`, with its doors open within.
+    """The service of `engine`, with its doors open within; `lasts` as in `control.parts`.
 
     Raises:
         UsageError: the address to listen at cannot be right.
@@ -175,4 +179,4 @@ def opened(
             doors.append((stack.enter_context(listening(settings.cache_dir)), None))
         except StoreFull as error:
             log.warning("commands cannot reach this daemon: %s", error)
-        yield Controlling(settings, engine, doors, kept, mode)
+        yield Controlling(settings, engine, doors, kept, mode, lasts=lasts)

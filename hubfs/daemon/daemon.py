@@ -7,7 +7,8 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import trio
@@ -18,9 +19,10 @@ from hubfs.daemon.engine import Engine, built, services
 from hubfs.daemon.notify import Notifier
 from hubfs.daemon.registry import Running, registered
 from hubfs.daemon.reloading import Reloading
-from hubfs.errors import HubfsError
+from hubfs.errors import CacheInUse, HubfsError
 from hubfs.fuse.mount import Mount
 from hubfs.fuse.mountpoints import prepared
+from hubfs.store.lock import find_owner
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 GRACE = 0.1
 LONGEST_STOP = 3.5
 LONGEST_UNMOUNT = 0.5
+LONGEST_COMMAND = 5.0  # that is waited for
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -41,8 +44,8 @@ def run(settings: Settings, reloading: Reloading, on_ready: Callable[[], None]) 
     _raise_descriptor_limit()
     assert settings.mountpoint is not None  # noqa: S101 - whoever mounts has named it
     mountpoint = prepared(settings.mountpoint)
-    running = Running(os.getpid(), str(mountpoint), str(settings.cache_dir), settings.endpoint)
-    with built(settings) as engine:
+    running = Running(os.getpid(), str(mountpoint), str(settings.cache_dir))
+    with _built_soon(settings) as engine:
         syncer, fetcher = engine.syncer, engine.fetcher
         mount = Mount(engine.filesystem, syncer.switched, fetcher.distrusted, settings, mountpoint)
         opening = opened(settings, engine, lambda: mount.mode)
@@ -53,6 +56,24 @@ def run(settings: Settings, reloading: Reloading, on_ready: Callable[[], None]) 
                 trio.run(_serve, served, reloading, on_ready)
             except ExceptionGroup as group:
                 raise _expected(group) from None
+
+
+@contextlib.contextmanager
+def _built_soon(settings: Settings) -> Iterator[Engine]:
+    """The engine, as `built`; a command that has the cache, as commands do, may end meanwhile."""
+    deadline = time.monotonic() + LONGEST_COMMAND
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                engine = stack.enter_context(built(settings))
+            except CacheInUse:
+                owner = find_owner(settings.cache_dir)
+                if (owner and owner.mountpoint) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+        yield engine
 
 
 def _expected(group: ExceptionGroup[Exception]) -> Exception:

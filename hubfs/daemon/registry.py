@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs, short_name
 from hubfs.errors import StoreFull
+from hubfs.store.lock import find_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,6 @@ class Running:
     pid: int
     mountpoint: str
     cache_dir: str
-    endpoint: str
 
 
 def _file_of(mountpoint: Path) -> Path:
@@ -49,10 +49,22 @@ def registered(running: Running) -> Iterator[None]:
                 file.unlink()
 
 
-def find_running(mountpoint: Path) -> Running | None:
-    """The daemon of `mountpoint`, if one is listed and lives."""
-    noted = (_read(directory / _name_of(mountpoint)) for directory in runtime_dirs())
+def find_running(mountpoint: Path, cache_dir: Path | None = None) -> Running | None:
+    """The daemon of `mountpoint`, if one is listed and lives.
+
+    It may be listed no more: with a user's last session, the system takes the directory away. The
+    one that owns `cache_dir` is found all the same.
+    """
+    noted = [_read(directory / _name_of(mountpoint)) for directory in runtime_dirs()]
+    noted.append(_owner_of(cache_dir, mountpoint) if cache_dir else None)
     return next((each for each in noted if each is not None and _lives(each.pid)), None)
+
+
+def _owner_of(cache_dir: Path, mountpoint: Path) -> Running | None:
+    owner = find_owner(cache_dir)
+    if owner is None or owner.mountpoint != str(mountpoint):
+        return None
+    return Running(owner.pid, owner.mountpoint, str(cache_dir))
 
 
 def _lives(pid: int) -> bool:

@@ -26,12 +26,17 @@ TOLD_WITHIN = 10.0
 class Worker:
     """Within it the cache is owned and answered for; jobs of the past wait to be asked for.
 
+    After it, `left` are the jobs that were to be done in the background, and are not.
+
     A second Ctrl-C, while it ends, ends the process under it: like any crash,
     that loses no byte that was durable.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, lasts: bool = False) -> None:
+        """Work with `settings`; `lasts`: until nothing is left to do, see `end_when_idle`."""
+        self.left: list[int] = []
         self._settings = settings
+        self._lasts = lasts
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._is_decided = threading.Event()
         self._has_ended = threading.Event()
@@ -78,15 +83,22 @@ class Worker:
 
     async def _watch(self, linger: float) -> None:
         assert self._engine is not None  # noqa: S101 - within
-        await _until_idle(self._engine.jobs, linger)
-        await self._finish()
+        is_idle = False
+        while not is_idle:
+            await _until_idle(self._engine.jobs, linger)
+            await self._tell()
+            is_idle = self._engine.jobs.is_idle  # or more has come meanwhile
+        self._end()
 
     async def _finish(self) -> None:
-        """End, when those who are to be told of the last jobs have been."""
+        await self._tell()
+        self._end()
+
+    async def _tell(self) -> None:
+        """Wait until those who are to be told of the last jobs have been."""
         assert self._webhooks is not None  # noqa: S101 - within
         with trio.move_on_after(TOLD_WITHIN):
             await self._webhooks.wait_until_idle()
-        self._end()
 
     def _end(self) -> None:
         assert self._engine is not None  # noqa: S101 - within
@@ -98,8 +110,10 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            with built(self._settings) as engine, opened(self._settings, engine) as control:
+            settings, lasts = self._settings, self._lasts
+            with built(settings) as engine, opened(settings, engine, lasts=lasts) as control:
                 trio.run(self._serve, engine, control)
+                self.left = engine.jobs.left_in_background
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             self._error = error
         finally:

@@ -47,13 +47,14 @@ _EVERYTHING: Final = 1 << 62
 class Wanted:
     """A job to be: what it does, what about, and who is told when it has ended.
 
-    `is_awaited`: somebody looks on meanwhile.
+    `is_awaited`: somebody looks on meanwhile. `in_background`: nobody does.
     """
 
     kind: JobKind
     arguments: Mapping[str, Any]
     webhook: str = ""
     is_awaited: bool = False
+    in_background: bool = False
 
 
 class JobQueue:
@@ -67,6 +68,7 @@ class JobQueue:
         self._waiting = Waiting()
         self._parked: dict[int, JobRecord] = {}
         self._running: dict[int, Run] = {}
+        self._in_background: set[int] = set()
         self._wishes = Wishes()
         self._history = History()
         self._watchers = Watchers()
@@ -144,6 +146,11 @@ class JobQueue:
         """Whether nothing runs or waits to be run."""
         return not self._running and not self._waiting
 
+    @property
+    def left_in_background(self) -> list[int]:
+        """What has not ended of that for which nobody looks on, oldest first."""
+        return sorted(each.id for each in self.live() if each.id in self._in_background)
+
     # --- asking for work ---------------------------------------------------------------
 
     async def submit(self, wanted: Wanted) -> JobRecord:
@@ -177,7 +184,10 @@ class JobQueue:
             for each in kept:
                 self._enqueue(each)
         found |= {wish_of(each): each for each in kept}
-        return [found[wish_of(each)] for each in records]
+        queued = [found[wish_of(each)] for each in records]
+        asked_for = zip(queued, wanted, strict=True)
+        self._in_background |= {each.id for each, wish in asked_for if wish.in_background}
+        return queued
 
     def _new(self, wanted: Wanted) -> JobRecord:
         return JobRecord(
@@ -238,7 +248,7 @@ class JobQueue:
             self._parked.pop(number, None)
             called_off = states.cancelled(record, time.time())
             self._waiting.pop(number)
-            self._wishes.discard(record)
+            self._let_go(record)
             await self._keep(called_off, "cancelled")
             self._watchers.tell(called_off)
             return called_off
@@ -251,7 +261,7 @@ class JobQueue:
             return await self.cancel(number)
         return self.find(number)
 
-    async def retry(self, number: int) -> JobRecord:
+    async def retry(self, number: int, *, in_background: bool = False) -> JobRecord:
         """Queue a job again that failed or was cancelled, or that waits for a better time.
 
         Raises:
@@ -266,6 +276,8 @@ class JobQueue:
             again = replace(record, not_before=0.0)
         else:
             again = states.retried(record)
+        if in_background:
+            self._in_background.add(number)
         self._enqueue(again)
         await self._keep(again, "to be tried again")
         return again
@@ -305,9 +317,13 @@ class JobQueue:
         if ended.state == JobState.PENDING:
             self._waiting.add(ended)
         else:
-            self._wishes.discard(ended)
+            self._let_go(ended)
         self._watchers.tell(ended)
         self._nudge.set()
+
+    def _let_go(self, ended: JobRecord) -> None:
+        self._wishes.discard(ended)
+        self._in_background.discard(ended.id)
 
     async def _attempt(self, run: Run) -> HubfsError | None:
         try:

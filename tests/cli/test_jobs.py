@@ -158,7 +158,7 @@ def test_several_jobs_may_be_begun_in_the_background_at_once(shell: Shell) -> No
     ]
     ends = [(child.communicate(timeout=PATIENCE)[1], child.returncode) for child in begun]
     assert ends == [("", 0)] * 3
-    wait_until(lambda: not (shell.cache / "control.sock").is_symlink())
+    wait_until(lambda: not (shell.cache / "control.sock").exists())
     wait_until(lambda: not (shell.cache / "lock").read_text())
     assert [each["state"] for each in shell.json("jobs")] == ["completed"] * 4
 
@@ -296,7 +296,7 @@ def test_what_a_killed_command_leaves_hinders_no_other(shell: Shell, hub: LocalH
     running.kill()
     running.communicate(timeout=PATIENCE)
     hub.bandwidth = None
-    assert len(left_behind(shell)) == 3
+    assert len(left_behind(shell)) == 2
     assert not shell.json("status")["is_daemon"]
     assert left_behind(shell) == []
     assert shell.json("prefetch", "acme/model")["jobs"][0]["id"] == 1
@@ -332,10 +332,67 @@ def test_a_job_in_the_background_needs_no_daemon_and_leaves_none(
     shell: Shell, hub: LocalHub
 ) -> None:
     shell.run("prefetch", "acme/model", "--background")
-    wait_until(lambda: not (shell.cache / "control.sock").is_symlink())
+    wait_until(lambda: not (shell.cache / "control.sock").exists())
     wait_until(lambda: not (shell.cache / "lock").read_text())
     job = shell.json("jobs")[0]
     assert (job["state"], job["progress"]["files"]) == ("completed", 3)
+
+
+@pytest.fixture
+def first(shell: Shell, hub: LocalHub) -> Iterator[subprocess.Popen[str]]:
+    """A command that answers for the cache, and has a long way to go."""
+    hub.bandwidth = MIB // 2
+    child = shell.begin("prefetch", "acme/model", "--include", "*.safetensors")
+    hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+    yield child
+    child.kill()
+    child.communicate()
+
+
+@pytest.mark.parametrize("ends_early", [False, True])
+def test_what_a_command_leaves_in_the_background_goes_on(
+    shell: Shell, hub: LocalHub, first: subprocess.Popen[str], ends_early: bool
+) -> None:
+    """But its own job only if it was completed: who calls it off means it."""
+    hub.create_repo("acme/other", {"model.gguf": random.Random(5).randbytes(8 * MIB)})
+    shell.run("prefetch", "acme/other", "--background")
+    if ends_early:
+        first.terminate()
+    else:
+        shell.run("jobs", "1", "--follow")
+    _, errors = first.communicate(timeout=PATIENCE)
+    assert first.returncode == (143 if ends_early else 0)
+    assert "job 2 of other commands goes on in the background" in errors
+    hub.bandwidth = None
+    shell.run("jobs", "2", "--follow")
+    assert shell.json("jobs", "1")["state"] == ("pending" if ends_early else "completed")
+    wait_until(lambda: not (shell.cache / "lock").read_text())
+
+
+def test_a_command_goes_on_when_the_one_that_answered_it_ends(
+    shell: Shell, hub: LocalHub, first: subprocess.Popen[str]
+) -> None:
+    hub.create_repo("acme/other", {"model.gguf": random.Random(5).randbytes(2 * MIB)})
+    second = shell.begin("prefetch", "acme/other")
+    hub.log.wait_until(lambda log: len(log.requests(path_contains="acme/other")) > 0, PATIENCE)
+    first.terminate()
+    first.communicate(timeout=PATIENCE)
+    hub.bandwidth = None
+    _, errors = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 0, errors
+    assert [job["state"] for job in shell.json("jobs")] == ["completed", "pending"]
+
+
+def test_who_watches_keeps_no_cache(shell: Shell) -> None:
+    watching = shell.begin("status", "--watch")
+    try:
+        assert watching.stdout is not None
+        assert "not running" in watching.stdout.readline()
+        wait_until(lambda: not (shell.cache / "lock").read_text())
+    finally:
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=PATIENCE)
+    assert watching.returncode == 130
 
 
 def test_a_killed_job_is_finished_by_the_next_of_the_same_command(
@@ -405,7 +462,7 @@ def test_a_secret_that_is_missing_keeps_nobody_from_looking(shell: Shell) -> Non
         assert errors.count(said) == 1, errors
         assert "webhook_secret is not set" in errors
         assert "k3y" not in errors
-    wait_until(lambda: not (shell.cache / "control.sock").is_symlink())
+    wait_until(lambda: not (shell.cache / "control.sock").exists())
     assert "no webhook is told of jobs" in (shell.cache / "hubfs.log").read_text()
 
 

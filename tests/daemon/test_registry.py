@@ -18,6 +18,7 @@ from hubfs.daemon.registry import (
     wait_for_exit,
 )
 from hubfs.errors import StoreFull
+from hubfs.store.lock import CacheLock
 
 PLACE = Path("/models")
 
@@ -30,7 +31,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def running(pid: int, place: Path = PLACE) -> Running:
-    return Running(pid, str(place), "/cache", "https://hub.test")
+    return Running(pid, str(place), "/cache")
 
 
 def test_a_daemon_is_found_by_its_mountpoint_while_it_serves(runtime: Path) -> None:
@@ -47,6 +48,20 @@ def test_several_daemons_are_told_apart(runtime: Path) -> None:
     with registered(here), registered(there):
         assert find_running(PLACE) == here
         assert find_running(Path("/else")) == there
+
+
+def test_the_owner_of_the_cache_is_found_though_its_note_is_gone(
+    runtime: Path, tmp_path: Path
+) -> None:
+    """As after the user's last logout, which takes the runtime directory away."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    lock = CacheLock(cache, str(PLACE))
+    assert find_running(PLACE) is None
+    assert find_running(PLACE, cache) == Running(os.getpid(), str(PLACE), str(cache))
+    assert find_running(Path("/other"), cache) is None
+    lock.release()
+    assert find_running(PLACE, cache) is None
 
 
 def test_a_daemon_that_died_is_not_found(runtime: Path) -> None:

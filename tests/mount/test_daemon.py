@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +15,9 @@ import lmdb
 import pytest
 
 from hubfs.fuse import kernel
+from hubfs.store.files import make_private_directory
 from hubfs.store.index import SCHEMA_VERSION
+from hubfs.store.lock import CacheLock
 from tests.localhub import LocalHub
 from tests.mount.conftest import Mount
 from tests.mount.looking import errno_of, names, sha256
@@ -98,6 +103,25 @@ def test_one_daemon_owns_a_cache(mounted: Mounted, tmp_path: Path) -> None:
     assert str(mounted.root) in said
     assert kernel.find_mount(other) is None
     assert_readable(mounted)
+
+
+def test_a_mount_waits_a_little_for_a_command_that_has_the_cache(bare: Mounted) -> None:
+    make_private_directory(bare.cache)
+    lock = CacheLock(bare.cache)
+    ending = threading.Timer(1.0, lock.release)
+    ending.start()
+    bare.mount()
+    ending.join()
+    assert bare.is_mounted
+
+
+def test_a_mount_does_not_wait_for_long(bare: Mounted) -> None:
+    make_private_directory(bare.cache)
+    lock = CacheLock(bare.cache)
+    said = complaint(bare.hubfs(*bare.mount_command()))
+    lock.release()
+    assert f"in use by process {os.getpid()}" in said
+    assert "wait until its jobs have ended" in said
 
 
 def test_several_mounts_with_caches_of_their_own(mount: Mount, mounted: Mounted) -> None:
@@ -358,6 +382,17 @@ def test_an_unmount_waits_for_no_read_that_nobody_waits_for(mount: Mount, hub: L
     done = mounted.hubfs("umount", mounted.root)
     assert (done.returncode, done.stderr) == (0, "")
     assert mounted.wait_for_end()
+
+
+def test_a_daemon_is_found_after_its_users_last_logout(mounted: Mounted) -> None:
+    """The system then removes the runtime directory, and the daemon lives on."""
+    shutil.rmtree(mounted.environment["XDG_RUNTIME_DIR"])
+    mounted.environment["HUBFS_CACHE_DIR"] = str(mounted.cache)
+    status = json.loads(mounted.hubfs("status", "--json").stdout)
+    assert (status["is_daemon"], status["mountpoint"]) == (True, str(mounted.root))
+    done = mounted.hubfs("umount", mounted.root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (mounted.cache / "lock").read_text()
 
 
 def test_a_second_signal_does_not_kill_in_the_midst(mounted: Mounted) -> None:

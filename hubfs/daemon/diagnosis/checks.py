@@ -53,7 +53,7 @@ class Checks:
             ]
         if self.settings.mountpoint is not None and not _is_ours(self.settings.mountpoint):
             everything.append(Check("mountpoint", QUICK, self._mountpoint))
-        return everything + _mount_checks()
+        return everything + _mount_checks(self.settings.cache_dir)
 
     def _libraries(self) -> Iterator[Verdict]:
         import pyfuse3  # noqa: F401, PLC0415 - that it loads is what is checked
@@ -158,17 +158,17 @@ def _is_ours(path: Path) -> bool:
     return found is not None and found.type == mountpoints.TYPE
 
 
-def _mount_checks() -> list[Check]:
+def _mount_checks(cache: Path) -> list[Check]:
     """A check for each mount: a dead one may hold whoever asks it."""
     mounts = [each for each in kernel.mounts() if each.type == mountpoints.TYPE]
     if not mounts:
         return [Check("mount", QUICK, daemons.judge_none)]
-    return [Check("mount", QUICK, bind(_judged, each)) for each in mounts]
+    return [Check("mount", QUICK, bind(_judged, each, cache)) for each in mounts]
 
 
-def _judged(mount: kernel.MountEntry) -> Iterator[Verdict]:
+def _judged(mount: kernel.MountEntry, cache: Path) -> Iterator[Verdict]:
     path = Path(mount.mountpoint)
-    running = find_running(path)
+    running = find_running(path, cache)
     facts = MountFacts(
         mount.mountpoint,
         mount.source,

@@ -1,0 +1,69 @@
+"""Work in the background where no daemon runs: one is started that ends with its last job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import click
+
+from hubfs.cli.answering import client_of, is_answered
+from hubfs.cli.background import start
+from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
+from hubfs.cli.options import given_sources
+from hubfs.cli.serving import log_file_of
+from hubfs.config import Settings
+from hubfs.errors import HubfsError
+
+DAEMON_STARTS_WITHIN = 5.0
+
+
+def ensure_daemon(settings: Settings) -> None:
+    """Where nobody answers for the cache, start a daemon that ends with its last job.
+
+    Raises:
+        HubfsError: it cannot begin.
+    """
+    if not is_answered(settings):
+        warn_of_webhook(settings.control)
+        warn_of_exposed(given_sources({}).combined())
+        _start(settings)
+
+
+def _start(settings: Settings) -> None:
+    arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
+    arguments.append("--offline" if settings.offline else "--no-offline")
+    deadline = time.monotonic() + DAEMON_STARTS_WITHIN
+    while True:
+        try:
+            start(arguments, log_file_of(settings))
+        except HubfsError:
+            # Another has been quicker, or a command that owns the cache is about to end.
+            if is_answered(settings, 1.0):
+                return
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return
+
+
+def hand_over(settings: Settings, jobs: Sequence[int]) -> None:
+    """See to it that jobs which a command leaves, though nobody looks on, go on; say so."""
+    if not jobs:
+        return
+    which = f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
+    try:
+        _go_on_with(settings, jobs)
+    except HubfsError as error:
+        click.echo(f"hubfs: {which} of other commands cannot go on: {error}", err=True)
+    else:
+        click.echo(f"{which} of other commands goes on in the background", err=True)
+
+
+def _go_on_with(settings: Settings, jobs: Sequence[int]) -> None:
+    _start(settings)
+    with client_of(settings) as client:
+        if client is None:
+            raise HubfsError("the daemon that was started for it has ended")
+        for each in jobs:
+            client.post(f"/v1/hub/jobs/{each}/retry?background=true")
