@@ -115,6 +115,17 @@ def test_who_is_killed_and_who_unmounts_waits_for_nothing(user: User, hub: Local
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_user_lists_more_than_fits_a_message(user: User, hub: LocalHub) -> None:
+    """Nobody but root may enlarge the buffers through which listings go."""
+    names = {f"{'x' * 200}-{number:04}.bin" for number in range(4000)}
+    hub.create_repo("acme/wide", {f"d/{name}": b"" for name in names})
+    models = user.mount(hub)
+    assert {*user.run("ls", models / "acme/wide/d").stdout.split()} == names
+    found = user.run("find", models / "acme/wide/d", "-type", "f", "-size", "0")
+    assert len(found.stdout.split()) == len(names)
+    assert user.run(HUBFS, "umount", models).returncode == 0
+
+
 def test_what_a_user_may_not_have_is_said(user: User, hub: LocalHub) -> None:
     """`hubfs status` says how a mount is read, and why; `hubfs mount` why it is refused."""
     models, cache = user.mount(hub), user.home / "cache"
