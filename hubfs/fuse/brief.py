@@ -15,12 +15,21 @@ import socket
 from typing import Final
 
 _libc: Final = ctypes.PyDLL(None, use_errno=True)  # calls of a PyDLL keep the lock
-_read, _write, _send = _libc.read, _libc.write, _libc.send
+_read, _write, _send, _poll = _libc.read, _libc.write, _libc.send, _libc.poll
 for _call in (_read, _write, _send):
     _call.restype = ctypes.c_ssize_t
 _read.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 _write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
 _send.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+class _PollFd(ctypes.Structure):
+    """`struct pollfd` of poll(2)."""
+
+    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
+
+
+_poll.argtypes = (ctypes.POINTER(_PollFd), ctypes.c_ulong, ctypes.c_int)
 
 
 class Inbox:
@@ -71,3 +80,8 @@ def write(descriptor: int, data: bytes) -> None:
     if _write(descriptor, data, len(data)) < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+def can_write(descriptor: int) -> bool:
+    """Whether a write would not wait; so it is too where the other end is gone."""
+    return bool(_poll(_PollFd(descriptor, select.POLLOUT), 1, 0))

@@ -19,6 +19,7 @@ from hubfs.fuse.modes import Mode, Standing, mode_of
 from hubfs.fuse.mountpoints import SUBTYPE, unmount
 from hubfs.fuse.operations import Operations
 from hubfs.fuse.relay import Relay
+from hubfs.fuse.room import Room
 from hubfs.fuse.stats import permissions_of
 from hubfs.sync.syncer import Key
 
@@ -88,7 +89,8 @@ class Mount:
 
     def _init_library(self) -> None:
         relay, on_init = self._relay, self._initialized.set
-        operations = Operations(self._filesystem, on_init, self._permissions, relay.parcels)
+        room = Room(relay.endpoint)
+        operations = Operations(self._filesystem, on_init, self._permissions, relay.parcels, room)
         pyfuse3.init(operations, f"/dev/fd/{relay.endpoint}", {"default_permissions"})
 
     @property

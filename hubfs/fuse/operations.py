@@ -12,7 +12,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pyfuse3
 
@@ -22,10 +22,12 @@ from hubfs.fs.attributes import Attributes, NodeType
 from hubfs.fs.filesystem import Filesystem
 from hubfs.fuse.errnos import errno_of
 from hubfs.fuse.parcels import Parcels
+from hubfs.fuse.room import Room
 from hubfs.fuse.stats import IO_SIZE, Permissions, blocks_of, nanoseconds_of
 
 log = logging.getLogger(__name__)
 
+H = TypeVar("H", bound="Operations")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -34,14 +36,18 @@ _WORTH_A_LINE = (HubError, FetchFailed, ContentMismatch, StoreError)
 
 
 def guarded(
-    handler: Callable[P, Coroutine[Any, Any, R]],
-) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Answer every failure with an errno: an expected one in a line, a bug with its traceback."""
+    handler: Callable[Concatenate[H, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[H, P], Coroutine[Any, Any, R]]:
+    """Answer every failure with an errno: an expected one in a line, a bug with its traceback.
+
+    pyfuse3 sends what a handler returns or raises without waiting for anything in between, so
+    it has the room that is waited for here.
+    """
 
     @functools.wraps(handler)
-    async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+    async def guard(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await handler(*args, **kwargs)
+            return await handler(self, *args, **kwargs)
         except pyfuse3.FUSEError:
             raise
         except HubfsError as error:
@@ -52,20 +58,14 @@ def guarded(
         except Exception:
             log.exception("a bug in %s", handler.__name__)
             raise pyfuse3.FUSEError(errno.EIO) from None
+        finally:
+            await self.room.wait()
 
     return guard
 
 
-def _refused(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-    async def refuse(*_: object) -> None:
-        raise pyfuse3.FUSEError(errno.EROFS)
-
-    refuse.__name__ = name
-    return refuse
-
-
 class Operations(pyfuse3.Operations):
-    """The handlers that pyfuse3 calls."""
+    """The handlers that pyfuse3 calls. What may not come, or changes things, the relay refuses."""
 
     supports_dot_lookup = False
     enable_writeback_cache = False
@@ -76,9 +76,11 @@ class Operations(pyfuse3.Operations):
         on_init: Callable[[], None],
         permissions: Permissions,
         parcels: Parcels,
+        room: Room,
     ) -> None:
         """Serve `filesystem`; READs are answered by where in `parcels` their bytes are."""
         super().__init__()
+        self.room = room
         self._fs = filesystem
         self._parcels = parcels
         self._permissions = permissions
@@ -104,9 +106,6 @@ class Operations(pyfuse3.Operations):
     async def readlink(self, inode: int, _: object) -> bytes:
         """READLINK."""
         return self._fs.read_link(inode)
-
-    async def forget(self, _: object) -> None:
-        """FORGET: an inode number says all there is, so nothing is kept per inode."""
 
     @guarded
     async def access(self, inode: int, mode: int, _: object) -> bool:
@@ -162,10 +161,6 @@ class Operations(pyfuse3.Operations):
         """RELEASE."""
         self._fs.close_file(handle)
 
-    async def flush(self, _: int) -> None:
-        """FLUSH: there is nothing to write, and so the kernel need not ask at each close."""
-        raise pyfuse3.FUSEError(errno.ENOSYS)
-
     # --- the rest ----------------------------------------------------------------------
 
     @guarded
@@ -189,19 +184,6 @@ class Operations(pyfuse3.Operations):
     async def listxattr(self, inode: int, _: object) -> list[bytes]:
         """LISTXATTR."""
         return list(self._fs.extended_attributes(inode))
-
-    create = _refused("create")
-    link = _refused("link")
-    mkdir = _refused("mkdir")
-    mknod = _refused("mknod")
-    removexattr = _refused("removexattr")
-    rename = _refused("rename")
-    rmdir = _refused("rmdir")
-    setattr = _refused("setattr")
-    setxattr = _refused("setxattr")
-    symlink = _refused("symlink")
-    unlink = _refused("unlink")
-    write = _refused("write")
 
     # --- attributes --------------------------------------------------------------------
 

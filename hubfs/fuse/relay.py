@@ -7,8 +7,8 @@ asked about names and inodes within repos.
 On the way down, INIT's and OPEN's answers gain passthrough, and the bytes of
 other READs join (see `parcels`).
 
-A third thread sends notifications, which block while a directory is busy, and
-a fourth watches interrupted requests.
+A third thread sends what may have to wait: notifications, while a directory is
+busy, and requests of our own. A fourth watches interrupted requests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from hubfs.counters import COUNTERS
 from hubfs.errors import HubfsError, StoreError
@@ -41,9 +41,11 @@ from hubfs.store.reading import LARGEST_READ, Extent, drop_behind, read_blocking
 
 log = logging.getLogger(__name__)
 
+_Send: TypeAlias = Callable[[bytes], int]
+
 LARGEST_REQUEST: Final = (1 << 20) + 8192  # the kernel insists on room for the largest write
 LARGEST_ANSWER: Final = 1 << 18  # the bytes of READs do not pass here
-LARGEST_LISTING: Final = 1 << 17  # fits the buffer that a socket has if nobody may enlarge it
+LARGEST_LISTING: Final = 1 << 17
 READ_THREADS: Final = 2
 ALONE: Final = 8  # READs of one handle in a row, after which nobody else seems to read
 DISK_THREADS: Final = 16
@@ -127,6 +129,7 @@ class Relay:
         self.parcels = Parcels()
         self._disk = ThreadPoolExecutor(DISK_THREADS, "relay-disk")
         self._inner, outer = _socket_pair()
+        self._largest_listing = min(LARGEST_LISTING, _buffer_of(outer) // 2)
         self.endpoint = outer.detach()  # libfuse closes it
         self._pending: dict[int, _Pending] = {}
         self._orphans: dict[int, _Pending] = {}
@@ -138,7 +141,7 @@ class Relay:
         self._is_closed = False
         self._has_one_left = False
         self._found: queue.SimpleQueue[_Found | None] = queue.SimpleQueue()
-        self._notes: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._notes: queue.SimpleQueue[tuple[_Send, bytes] | None] = queue.SimpleQueue()
         self._interrupted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=target, name=f"relay-{name}", daemon=True)
@@ -222,6 +225,9 @@ class Relay:
             with self._answering:
                 if self._is_closed or handler(self, request, message[IN_HEADER.size :]):
                     return
+        if refusal := wire.refusal_of(request.opcode):
+            self._tell(wire.error_answer(request.unique, refusal))
+            return
         if request.opcode in _TRACKED:
             pending = _Pending(request.opcode, request.node, request.pid)
             self._pending[request.unique] = pending
@@ -277,7 +283,7 @@ class Relay:
 
     def _limit_lines(self, _: wire.Request, body: memoryview) -> bool:
         """The kernel asks for as much as the program has room for: a megabyte, say."""
-        wire.limit_size(body, LARGEST_LISTING)
+        wire.limit_size(body, self._largest_listing)
         return False
 
     def _refuse_foreign_xattr(self, request: wire.Request, body: memoryview) -> bool:
@@ -314,7 +320,7 @@ class Relay:
     def _take_answer(self, answer: memoryview) -> None:
         _, error, unique = OUT_HEADER.unpack_from(answer)
         if not unique:
-            self._notes.put(bytes(answer))
+            self._notes.put((self._notify, bytes(answer)))
         elif unique & wire.OWN_UNIQUE:
             return
         elif (pending := self._pending.pop(unique, None)) is not None:
@@ -399,7 +405,8 @@ class Relay:
             self._refuse_open(answer, node, handle)
         elif not self._write(answer):
             # The opener went away meanwhile, so no RELEASE will come for the handle.
-            self._release(node, handle)
+            self.backings.close(node, handle)
+            self._give_back(node, handle)
 
     def _refuse_open(self, answer: memoryview, node: int, handle: int) -> None:
         name = self._tree.source_of(handle)
@@ -408,7 +415,7 @@ class Relay:
         )
         _, _, unique = OUT_HEADER.unpack_from(answer)
         self._write(wire.error_answer(unique, errno.EIO))
-        self._inner.send(wire.release_request(next(self._own), node, handle))
+        self._give_back(node, handle)
 
     def _bury(self, answer: memoryview, error: int, orphan: _Pending) -> None:
         """Take the late answer to a request that was let go."""
@@ -417,19 +424,22 @@ class Relay:
         if orphan.opcode == Opcode.READ:
             self.parcels.open(answer[OUT_HEADER.size :])
         elif orphan.opcode == Opcode.OPEN:
-            handle = wire.handle_of(answer[OUT_HEADER.size :])
-            self._inner.send(wire.release_request(next(self._own), orphan.node, handle))
+            self._give_back(orphan.node, wire.handle_of(answer[OUT_HEADER.size :]))
 
-    def _release(self, node: int, handle: int) -> None:
-        self.backings.close(node, handle)
-        self._inner.send(wire.release_request(next(self._own), node, handle))
+    def _give_back(self, node: int, handle: int) -> None:
+        """Have libfuse release a handle. Not from here: it may wait for answers to be taken."""
+        self._notes.put((self._inner.send, wire.release_request(next(self._own), node, handle)))
 
     # --- notifications and interrupts --------------------------------------------------
 
     def _send_notes(self) -> None:
         while (note := self._notes.get()) is not None:
+            send, message = note
             with contextlib.suppress(OSError):  # the kernel does not know the name any more
-                os.write(self._device, note)
+                send(message)
+
+    def _notify(self, note: bytes) -> int:
+        return os.write(self._device, note)
 
     def _watch_interrupted(self) -> None:
         """Let go who dies; look again at who was only signalled: the kernel tells once."""
@@ -540,6 +550,12 @@ def _is_in_memory(found: Extent, buffer: memoryview) -> bool:
 def _socket_pair() -> tuple[socket.socket, socket.socket]:
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in pair:
-        with contextlib.suppress(OSError):
+        try:
             end.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SOCKET_BUFFER)
+        except OSError:  # then as much as the system allows everybody
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
     return pair
+
+
+def _buffer_of(end: socket.socket) -> int:
+    return end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)

@@ -7,6 +7,7 @@ little-endian machines only; Debian 12's copy of it ends before passthrough.
 from __future__ import annotations
 
 import enum
+import errno
 import struct
 from typing import Final, NamedTuple
 
@@ -52,21 +53,62 @@ OWN_UNIQUE: Final = 1 << 63
 
 
 class Opcode(enum.IntEnum):
-    """The requests that are looked at."""
+    """The requests that are served."""
 
     LOOKUP = 1
     FORGET = 2
     GETATTR = 3
+    READLINK = 5
     OPEN = 14
     READ = 15
+    STATFS = 17
     RELEASE = 18
     GETXATTR = 22
+    LISTXATTR = 23
     INIT = 26
     OPENDIR = 27
     READDIR = 28
+    RELEASEDIR = 29
+    ACCESS = 34
     INTERRUPT = 36
+    DESTROY = 38
     BATCH_FORGET = 42
     READDIRPLUS = 44
+
+
+class Change(enum.IntEnum):
+    """The requests that change something, of a mount that somebody made writable, say."""
+
+    SETATTR = 4
+    SYMLINK = 6
+    MKNOD = 8
+    MKDIR = 9
+    UNLINK = 10
+    RMDIR = 11
+    RENAME = 12
+    LINK = 13
+    WRITE = 16
+    SETXATTR = 21
+    REMOVEXATTR = 24
+    CREATE = 35
+    FALLOCATE = 43
+    RENAME2 = 45
+    COPY_FILE_RANGE = 47
+    TMPFILE = 51
+
+
+_SERVED: Final = frozenset(map(int, Opcode))
+_CHANGES: Final = frozenset(map(int, Change))
+
+
+def refusal_of(opcode: int) -> int:
+    """The errno for a request that is not served, whatever it asks; 0 for one that is.
+
+    Most kinds that meet ENOSYS once are not sent again: FLUSH at each close, say.
+    """
+    if opcode in _SERVED:
+        return 0
+    return errno.EROFS if opcode in _CHANGES else errno.ENOSYS
 
 
 class Request(NamedTuple):

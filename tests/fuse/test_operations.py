@@ -1,4 +1,4 @@
-"""What the kernel is told: errnos for every failure, EROFS for every change, true attributes."""
+"""What the kernel is told: errnos for failures, true attributes; and when: if there is room."""
 
 from __future__ import annotations
 
@@ -6,48 +6,61 @@ import errno
 import inspect
 import logging
 import os
+import socket
 import stat
 from types import SimpleNamespace
 from typing import Any
 
 import pyfuse3
 import pytest
+import trio
+import trio.testing
 
 from hubfs.config import Ownership
 from hubfs.errors import AccessDenied, FetchStopped, HubUnreachable, NoSuchAttribute
 from hubfs.fs.attributes import FOREVER, Attributes, NodeType, absent
-from hubfs.fuse.operations import Operations, guarded
+from hubfs.fuse import brief, wire
+from hubfs.fuse.operations import Operations
 from hubfs.fuse.parcels import Parcels
+from hubfs.fuse.room import Room
 from hubfs.fuse.stats import permissions_of
 
-CHANGES = {
-    "create", "link", "mkdir", "mknod", "removexattr", "rename", "rmdir", "setattr", "setxattr",
-    "symlink", "unlink", "write",
-}  # fmt: skip
-# What pyfuse3 calls for nothing that a read-only file system must answer.
-LEFT_ALONE = {"fsync", "fsyncdir", "poll", "stacktrace"}
+# What pyfuse3 calls for nothing that a file system must answer.
+LEFT_ALONE = {"forget", "poll", "stacktrace"}
+NOT_SERVED = {"fsync": 20, "flush": 25, "fsyncdir": 30}  # of linux/fuse.h
 
 
-def operations(**answers: Any) -> Operations:
+class AlwaysRoom(Room):
+    async def wait(self) -> None:
+        """There is."""
+
+
+def operations(room: Room | None = None, **answers: Any) -> Operations:
     """Handlers over a tree that gives these answers."""
     tree: Any = SimpleNamespace(**answers)
-    return Operations(tree, lambda: None, permissions_of(Ownership()), Parcels())
+    permissions = permissions_of(Ownership())
+    return Operations(tree, lambda: None, permissions, Parcels(), room or AlwaysRoom(0))
+
+
+def failing(error: Exception, room: Room | None = None) -> Operations:
+    """Handlers of which `readlink` fails so."""
+
+    def fail(_: int) -> bytes:
+        raise error
+
+    return operations(room, read_link=fail)
 
 
 async def code_of(error: Exception) -> int:
-    @guarded
-    async def read() -> None:
-        raise error
-
     with pytest.raises(pyfuse3.FUSEError) as caught:
-        await read()
+        await failing(error).readlink(5, None)
     return int(caught.value.errno)
 
 
 async def test_a_named_failure_is_its_errno_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
     assert await code_of(AccessDenied("acme/model: access is gated")) == errno.EACCES
     assert [record.getMessage() for record in caplog.records] == [
-        "read fails: acme/model: access is gated"
+        "readlink fails: acme/model: access is gated"
     ]
 
 
@@ -71,22 +84,44 @@ async def test_an_errno_that_a_handler_chose_is_kept() -> None:
     assert await code_of(pyfuse3.FUSEError(errno.EROFS)) == errno.EROFS
 
 
-@pytest.mark.parametrize("name", sorted(CHANGES))
-async def test_every_change_is_refused(name: str) -> None:
-    with pytest.raises(pyfuse3.FUSEError) as caught:
-        await getattr(operations(), name)(1, b"name", 2, b"other")
-    assert caught.value.errno == errno.EROFS
-
-
 def test_no_request_is_left_to_the_library() -> None:
-    """The library answers ENOSYS to what is not overridden, which is right for few requests."""
+    """It answers ENOSYS without looking for room; what it would answer so, the relay refuses."""
     asked = {
         name
         for name, each in inspect.getmembers(pyfuse3.Operations, inspect.isroutine)
         if not name.startswith("_")
     }
+    numbers = {each.name.lower(): each for each in wire.Change} | NOT_SERVED
+    refused = {name for name in asked if name in numbers and wire.refusal_of(numbers[name])}
     answered = {name for name in asked if name in vars(Operations)}
-    assert asked - answered == LEFT_ALONE
+    assert asked - answered - refused == LEFT_ALONE
+    assert not answered & refused
+
+
+async def test_an_answer_waits_for_room() -> None:
+    """Whoever fails waits too; and of many that wait none is forgotten."""
+    libfuse, relay = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with libfuse, relay:
+        while brief.can_write(libfuse.fileno()):
+            libfuse.send(bytes(1000))
+        handlers = failing(KeyError("oops"), Room(libfuse.fileno()))
+        answered = 0
+
+        async def answer() -> None:
+            nonlocal answered
+            with pytest.raises(pyfuse3.FUSEError):
+                await handlers.readlink(5, None)
+            libfuse.send(bytes(1000), socket.MSG_DONTWAIT)
+            answered += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(answer)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert answered == 0
+            while answered < 100:
+                await trio.lowlevel.wait_readable(relay)
+                relay.recv(1000)
 
 
 async def test_an_opening_for_writing_is_refused() -> None:

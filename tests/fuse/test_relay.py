@@ -92,7 +92,7 @@ class Ends:
     def ask(self, unique: int, handle: int, offset: int, size: int) -> None:
         self.send(Opcode.READ, unique, FILE, wire.READ_IN.pack(handle, offset, size) + bytes(20))
 
-    def send(self, opcode: Opcode, unique: int, node: int, body: bytes) -> None:
+    def send(self, opcode: int, unique: int, node: int, body: bytes) -> None:
         head = wire.IN_HEADER.pack(40 + len(body), opcode, unique, node, 0, 0, os.getpid())
         self.kernel.send(head + body)
 
@@ -210,6 +210,14 @@ def test_a_tree_that_fails_libfuse_is_asked_so_that_it_says_why(
     assert ends.passed_on()[:2] == (Opcode.LOOKUP, 2)
     ends.send(Opcode.GETATTR, 4, FILE, bytes(16))
     assert ends.passed_on()[:2] == (Opcode.GETATTR, 4)
+
+
+@pytest.mark.parametrize("opcode", [*wire.Change, 25, 39, 46, 999])
+def test_what_is_not_served_is_refused_at_once(ends: Ends, opcode: int) -> None:
+    """Libfuse would answer FLUSH, IOCTL and LSEEK itself, and look for no room to do so."""
+    ends.send(opcode, 2, FILE, bytes(64))
+    expected = errno.EROFS if opcode in [*wire.Change] else errno.ENOSYS
+    assert ends.answer() == (-expected, 2, b"")
 
 
 def test_after_the_end_no_thread_takes_another_file_for_the_device(ends: Ends) -> None:

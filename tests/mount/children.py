@@ -10,6 +10,7 @@ is to be killed must be another process anyway.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import mmap
@@ -18,17 +19,19 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mount.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
+_GETDENTS64 = 217 if os.uname().machine == "x86_64" else 61
 
 
 def run_reader(verb: str, path: Path, *numbers: int) -> str:
     """Let a child read, and return what it printed."""
     done = subprocess.run(
-        _command(verb, path, numbers),
+        command(verb, path, *numbers),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -43,7 +46,7 @@ def run_reader(verb: str, path: Path, *numbers: int) -> str:
 def reading(verb: str, path: Path, *numbers: int) -> Iterator[subprocess.Popen[str]]:
     """A child that reads meanwhile; it has said `ready` before, and is killed in the end."""
     child = subprocess.Popen(
-        _command(verb, path, numbers),
+        command(verb, path, *numbers),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -58,16 +61,17 @@ def reading(verb: str, path: Path, *numbers: int) -> Iterator[subprocess.Popen[s
             child.kill()
 
 
-def _command(verb: str, path: Path, numbers: tuple[int, ...]) -> list[str]:
+def command(verb: str, path: Path, *numbers: int) -> list[str]:
+    """What runs a child, from `ROOT`."""
     return [sys.executable, "-m", "tests.mount.children", verb, str(path), *map(str, numbers)]
 
 
 # --- in the child ----------------------------------------------------------------------
 
 
-def say(text: object) -> None:
+def say(*texts: object) -> None:
     """Tell the parent, now."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{' '.join(map(str, texts))}\n")
     sys.stdout.flush()
 
 
@@ -109,6 +113,45 @@ def touch_mapped(path: str, offset: int) -> None:
         say(view[offset])
 
 
+def list_at_once(path: str, threads: int, rounds: int) -> None:
+    """Print how many bytes of lines the directories in `path` have, each thread reading all.
+
+    Many at a time: the C library asks for 32 KiB, programs of other languages for more.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    directories = [each.path for each in os.scandir(path)]
+
+    def read_all(_: int) -> int:
+        lines = ctypes.create_string_buffer(1 << 20)
+        found = 0
+        for directory in directories * rounds:
+            opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            while (size := libc.syscall(_GETDENTS64, opened, lines, len(lines))) > 0:
+                found += size
+            assert size == 0, os.strerror(ctypes.get_errno())
+            os.close(opened)
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        say(*set(pool.map(read_all, range(threads))))
+
+
+def open_at_once(path: str, threads: int, rounds: int) -> None:
+    """Print how many bytes the files in `path` begin with, each thread opening each of them."""
+    files = [each.path for each in os.scandir(path)]
+
+    def open_all(_: int) -> int:
+        found = 0
+        for file in files * rounds:
+            opened = os.open(file, os.O_RDONLY)
+            found += len(os.read(opened, 10))
+            os.close(opened)
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        say(*set(pool.map(open_all, range(threads))))
+
+
 @contextlib.contextmanager
 def _mapped(path: str) -> Iterator[mmap.mmap]:
     with (
@@ -124,6 +167,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "map-pages": map_pages,
     "read-at": read_at,
     "touch-mapped": touch_mapped,
+    "list-at-once": list_at_once,
+    "open-at-once": open_at_once,
 }
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from hubfs.store.lock import find_owner
 from tests.localhub import Fault, LocalHub
+from tests.mount.children import ROOT, command
 from tests.mount.conftest import Mount
 from tests.mount.looking import errno_of
 from tests.mount.mounted import HUBFS, environment_in
@@ -34,14 +36,28 @@ class User:
         self._prefix = ["setpriv", *ids, *looks, "--"]
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        with subprocess.Popen(
             [*self._prefix, *command],
             env=environment_in(self.home),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+            cwd=ROOT,
+        ) as child:
+            try:
+                output, errors = child.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.kill_daemon()  # who waits for it cannot be killed
+                raise
+            finally:
+                child.kill()
+        return subprocess.CompletedProcess(command, child.returncode, output, errors)
+
+    def kill_daemon(self) -> None:
+        """Kill the owner of the cache, if there is one still."""
+        if owner := find_owner(self.home / "cache"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(owner.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def killing(self, *command: str | Path) -> Iterator[None]:
@@ -80,6 +96,7 @@ def user() -> Iterator[User]:
     finally:
         device.chmod(before)
         user.run("fusermount3", "-u", "-z", home / "models")
+        user.kill_daemon()
         shutil.rmtree(home)
 
 
@@ -123,6 +140,30 @@ def test_a_user_lists_more_than_fits_a_message(user: User, hub: LocalHub) -> Non
     assert {*user.run("ls", models / "acme/wide/d").stdout.split()} == names
     found = user.run("find", models / "acme/wide/d", "-type", "f", "-size", "0")
     assert len(found.stdout.split()) == len(names)
+    assert user.run(HUBFS, "umount", models).returncode == 0
+
+
+LINES = 1500
+LINE = 19 + 200 + 5  # struct linux_dirent64 of a name of 200 bytes
+
+
+@pytest.mark.parametrize(
+    ("verb", "threads", "found"),
+    [("list-at-once", 8, 2 * 16 * LINES * LINE), ("open-at-once", 300, 2 * 30 * 10)],
+)
+def test_many_programs_at_once_do_not_stop_a_users_mount(
+    user: User, hub: LocalHub, verb: str, threads: int, found: int
+) -> None:
+    """Where more is answered than there is room for, answers wait; none is lost, nothing stops."""
+    directories = [f"list-at-once/{each:02}" for each in range(16)]
+    names = [f"{'x' * 196}{each:04}" for each in range(LINES)]
+    files = {f"open-at-once/{each:02}": b"0123456789" for each in range(30)}
+    hub.create_repo(
+        "acme/wide", files | {f"{d}/{name}": b"" for d in directories for name in names}
+    )
+    models = user.mount(hub)
+    done = user.run(*command(verb, models / "acme/wide" / verb, threads, 2))
+    assert (done.returncode, done.stdout.split()) == (0, [str(found)]), done.stderr
     assert user.run(HUBFS, "umount", models).returncode == 0
 
 
