@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +59,8 @@ class Readiness:
         self._descriptor = descriptor
 
     def announce(self) -> None:
-        """All is well."""
+        """All is well. Raises: as `check_awaited`."""
+        self.check_awaited()
         self._answer(READY)
 
     def refuse(self, error: HubfsError) -> None:
@@ -67,8 +70,21 @@ class Readiness:
         message = str(error).replace("\n", " ")
         self._answer(f"{kind}\n{message}\n{error.hint}")
 
+    def check_awaited(self) -> None:
+        """See to it that whoever started this process still waits for its answer.
+
+        Raises:
+            HubfsError: they have ended, and so shall the daemon.
+        """
+        if self._descriptor is not None:
+            poll = select.poll()
+            poll.register(self._descriptor, 0)  # that nobody reads any more is told all the same
+            if poll.poll(0):
+                raise HubfsError("the command that started this daemon has ended")
+
     def _answer(self, text: str) -> None:
         if self._descriptor is not None:
-            os.write(self._descriptor, text.encode())
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._descriptor, text.encode())
             os.close(self._descriptor)
             self._descriptor = None

@@ -58,6 +58,17 @@ def deaf_at_the_end(*numbers: signal.Signals) -> Iterator[None]:
         _ignore(*numbers)
 
 
+@contextlib.contextmanager
+def deaf_to(number: signal.Signals) -> Iterator[None]:
+    """Ignore a signal within."""
+    before = signal.getsignal(number)
+    _ignore(number)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def _ignore(*numbers: signal.Signals) -> None:
     for number in numbers:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)  # SIG_IGN a program that is begun would inherit

@@ -10,7 +10,7 @@ import click
 from hubfs.cli.ending import exit_code_of
 from hubfs.cli.reaching import Reached
 from hubfs.cli.showing import display
-from hubfs.control.client import Client, Gone, Json, has_ended
+from hubfs.control.client import Client, Conflict, Json, has_ended
 from hubfs.jobs.states import failure_text
 from hubfs.model.text import shown
 
@@ -24,7 +24,7 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
     ended: dict[int, Json] = {}
     try:
         with display() as shown:
-            for job in _changes(reached, numbers):
+            for job in _changes(reached.client, numbers):
                 if has_ended(job):
                     ended[job["id"]] = job
                 shown.show(job)
@@ -36,36 +36,45 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
         raise click.exceptions.Exit(exit_code_of(interrupt)) from None
 
 
-def _changes(reached: Reached, numbers: Sequence[int]) -> Iterator[Json]:
+def _changes(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
     while True:
-        try:
-            yield from _changes_at(reached.client, numbers)
-        except Gone as gone:
-            reached.take_over(gone)
-        for number in numbers:
-            if reached.client.job(number)["state"] == "pending":
-                reached.client.post(f"/v1/hub/jobs/{number}/retry")
+        with client.changes() as changes:
+            for number in dict.fromkeys(numbers):
+                yield _going_on(client, number)
+            for job in changes:
+                if job["id"] in numbers:
+                    yield job
 
 
-def _changes_at(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
-    with client.changes() as changes:
-        for number in dict.fromkeys(numbers):
-            yield client.job(number)
-        for job in changes:
-            if job["id"] in numbers:
-                yield job
+def _going_on(client: Client, number: int) -> Json:
+    """The job; it begins again if the process has ended that ran it.
+
+    Raises:
+        Conflict: it cannot.
+    """
+    job = client.job(number)
+    if not job.get("parked"):
+        return job
+    try:
+        return client.post(f"/v1/hub/jobs/{number}/retry")
+    except Conflict:  # another who waits for it was quicker
+        job = client.job(number)
+        if job["parked"]:
+            raise
+        return job
 
 
 def _explain(reached: Reached, numbers: Sequence[int]) -> None:
     which = "job " if len(numbers) == 1 else "jobs "
     which += ", ".join(str(number) for number in numbers)
-    if reached.is_daemon:
-        click.echo(f"\nthe daemon goes on with {which}", err=True)
-        click.echo(f"  look on: hubfs jobs {numbers[0]} --follow", err=True)
-        click.echo(f"  stop it: hubfs jobs {numbers[0]} --cancel", err=True)
-    else:
+    if reached.is_own:
         click.echo(f"\nwhat has come is kept, and {which} too", err=True)
         click.echo("  the same command goes on; so does a mount", err=True)
+        return
+    who = "the daemon" if reached.is_daemon else "another command, as long as it runs,"
+    click.echo(f"\n{who} goes on with {which}", err=True)
+    click.echo(f"  look on: hubfs jobs {numbers[0]} --follow", err=True)
+    click.echo(f"  stop it: hubfs jobs {numbers[0]} --cancel", err=True)
 
 
 def conclude(jobs: Sequence[Json]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from hubfs.cli.answering import client_of, is_answered
+from hubfs.cli.answering import is_answered
 from hubfs.cli.background import start
 from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
 from hubfs.cli.options import given_sources
@@ -48,22 +48,18 @@ def _start(settings: Settings) -> None:
 
 
 def hand_over(settings: Settings, jobs: Sequence[int]) -> None:
-    """See to it that jobs which a command leaves, though nobody looks on, go on; say so."""
+    """See to it that jobs go on which a command leaves, though nobody looks on; say so.
+
+    Whoever has the cache by then does so too: in the journal they are jobs in the background.
+    """
     if not jobs:
         return
     which = f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
     try:
-        _go_on_with(settings, jobs)
+        _start(settings)
     except HubfsError as error:
-        click.echo(f"hubfs: {which} of other commands cannot go on: {error}", err=True)
+        click.echo(f"hubfs: {which}, in the background, cannot go on now: {error}", err=True)
+        click.echo("  the next command or mount goes on", err=True)
     else:
-        click.echo(f"{which} of other commands goes on in the background", err=True)
-
-
-def _go_on_with(settings: Settings, jobs: Sequence[int]) -> None:
-    _start(settings)
-    with client_of(settings) as client:
-        if client is None:
-            raise HubfsError("the daemon that was started for it has ended")
-        for each in jobs:
-            client.post(f"/v1/hub/jobs/{each}/retry?background=true")
+        go = "go" if len(jobs) > 1 else "goes"
+        click.echo(f"{which} {go} on in the background", err=True)

@@ -15,15 +15,18 @@ import click
 
 from hubfs.cli.answering import client_of
 from hubfs.cli.checking import warn_of_webhook
-from hubfs.cli.ending import deaf_at_the_end, terminable
-from hubfs.cli.handing import DAEMON_STARTS_WITHIN, hand_over
+from hubfs.cli.ending import deaf_at_the_end, deaf_to, terminable
+from hubfs.cli.handing import hand_over
 from hubfs.cli.options import COMMON, given_sources, options_of
 from hubfs.config import Settings
-from hubfs.control.client import Client, Gone
+from hubfs.control.client import Client, Gone, Json
+from hubfs.control.roles import Role
+from hubfs.control.sockets import short_address
 from hubfs.errors import CacheInUse, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+OWNER_MOVES_WITHIN = 5.0
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,10 +54,14 @@ def _refuse_what_a_daemon_does_otherwise(settings: Settings, given: dict[str, An
     """
     if not (given.get("endpoint") or given.get("offline")):
         return
-    with client_of(settings) as client:
-        if client is None:
+    with client_of(settings) as client, contextlib.suppress(Gone):  # who has gone decides nothing
+        if client is None or _role_of(client) is Role.COMMAND:  # for which `Reached` waits
             return
         daemon = client.get("/v1/hub/status")
+        _check_heeds(daemon, settings, given)
+
+
+def _check_heeds(daemon: Json, settings: Settings, given: dict[str, Any]) -> None:
     hint = f"leave the option out, or end the daemon first: process {daemon['pid']}"
     if given.get("endpoint") and settings.endpoint != daemon["endpoint"]:
         raise UsageError(f"the daemon of this cache serves {daemon['endpoint']}", hint=hint)
@@ -67,65 +74,97 @@ def reached(settings: Settings) -> Iterator[Reached]:
     """The engine of the cache: a daemon's, another command's, or one that runs within.
 
     Raises:
-        CacheInUse: something owns the cache and does not answer.
+        CacheInUse: something owns the cache and does not answer, or does something else.
         HubfsError: the cache cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        yield Reached(settings, stack)
+        engine = Reached(settings, stack)
+        with contextlib.closing(engine.client):
+            yield engine
 
 
 class Reached:
-    """A client of an engine. `is_daemon`: that goes on when commands end."""
+    """A client of an engine, and of the next where that of a command ends; what kind it is of.
 
-    client: Client
-    is_daemon: bool
+    `role` is the engine's, `is_own` whether it is this command's.
+    """
+
+    role: Role
 
     def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
         """Find an engine, or begin one; `stack` ends what is begun. Raises: as `reached`."""
         self._settings = settings
         self._stack = stack
-        self._has_own = False
-        self._reach()
+        self.is_own = False
+        self.client = Client(self._reach(), self._take_over)
 
-    def take_over(self, gone: Gone) -> None:
-        """Find another engine, or begin one, where that of another command has `gone`.
+    @property
+    def is_daemon(self) -> bool:
+        """Whether the engine goes on when commands end."""
+        return self.role is not Role.COMMAND
+
+    def _take_over(self, gone: Gone) -> str:
+        """The address of another engine, which may be begun for it, where one has `gone`.
 
         Raises:
-            Gone: it was a daemon's. The next one is not to find its cache taken.
+            Gone: it was a mount's. The next mount is not to find its cache taken.
         """
-        if self.is_daemon or self._has_own:
+        if self.role is Role.MOUNT or self.is_own:
             raise gone
         self._stack.close()
-        self._reach()
+        return self._reach()
 
-    def _reach(self) -> None:
-        deadline = time.monotonic() + DAEMON_STARTS_WITHIN
-        while not (self._finds_one() or self._begins_one(last_time=time.monotonic() > deadline)):
+    def _reach(self) -> str:
+        deadline = time.monotonic() + OWNER_MOVES_WITHIN
+        while True:
+            try:
+                return self._found() or self._begun()
+            except CacheInUse:  # its owner is about to answer, or about to end
+                if self.is_own or time.monotonic() > deadline:
+                    raise
             time.sleep(0.1)
 
-    def _begins_one(self, *, last_time: bool) -> bool:
-        try:
-            self._stack.enter_context(_own_engine(self._settings))
-        except CacheInUse:  # its owner is about to answer, or about to end
-            if last_time:
-                raise
-            return False
-        self._has_own = True
-        if not self._finds_one():
+    def _begun(self) -> str:
+        self._stack.enter_context(_own_engine(self._settings))
+        self.is_own = True
+        address = self._found()
+        if address is None:
             raise CacheInUse("this command's own engine cannot be reached")
-        return True
+        return address
 
-    def _finds_one(self) -> bool:
-        client = self._stack.enter_context(client_of(self._settings))
-        if client is None:
-            return False
-        try:
-            # A daemon that was started before an upgrade does not say.
-            self.is_daemon = client.get("/healthz").get("lasts", True)
-        except Gone:
-            return False
-        self.client = client
-        return True
+    def _found(self) -> str | None:
+        with contextlib.ExitStack() as trial:
+            address = trial.enter_context(short_address(self._settings.cache_dir))
+            if address is None:
+                return None
+            try:
+                with contextlib.closing(Client(address)) as client:
+                    self.role = _role_of(client)
+                    if self.role is not Role.MOUNT:
+                        self._check(client.get("/v1/hub/status"))
+            except Gone:
+                return None
+            self._stack.enter_context(trial.pop_all())
+            return address
+
+    def _check(self, engine: Json) -> None:
+        """See to it that an engine that others began, for their own ends, does what ours would.
+
+        Raises:
+            CacheInUse: it does not.
+        """
+        settings = self._settings
+        if (engine["endpoint"], engine["offline"]) != (settings.endpoint, settings.offline):
+            who = f"a command that is {'offline' if engine['offline'] else 'online'}"
+            who += f" and speaks to {engine['endpoint']} (process {engine['pid']})"
+            cache = settings.cache_dir
+            hint = "wait until it has ended, or choose another directory with --cache-dir"
+            raise CacheInUse(f"the cache {cache} is in use by {who}", hint=hint)
+
+
+def _role_of(client: Client) -> Role:
+    # A daemon that was started before an upgrade does not say.
+    return Role(client.get("/healthz").get("role", Role.MOUNT))
 
 
 @contextlib.contextmanager
@@ -134,13 +173,15 @@ def _own_engine(settings: Settings) -> Iterator[None]:
 
     # What goes wrong is in the jobs; a log between the bars would only spoil them.
     logging.basicConfig(level=logging.ERROR)
-    worker = Worker(settings)
-    try:
-        with terminable(*_ENDS), worker, deaf_at_the_end(*_ENDS):
-            warn_of_webhook(settings.control)
-            yield
-    finally:
-        hand_over(settings, worker.left)
+    worker = Worker(settings, Role.COMMAND)
+    with terminable(*_ENDS):
+        try:
+            with worker, deaf_at_the_end(*_ENDS):
+                warn_of_webhook(settings.control)
+                yield
+        finally:
+            with deaf_to(signal.SIGINT):
+                hand_over(settings, worker.left)
 
 
 def complete_repo(context: click.Context, _: click.Parameter, begun: str) -> list[str]:

@@ -48,7 +48,7 @@ def serve(
         sink = open_log(settings, foreground=foreground)
         for file in exposed(layer, os.environ):
             log.warning("%s holds secrets, and others may read it: chmod 600 it", file)
-        daemon.run(settings, Reloading(sources, layer, mountpoint, sink), readiness.announce)
+        daemon.run(settings, Reloading(sources, layer, mountpoint, sink), readiness)
     except HubfsError as error:
         readiness.refuse(error)
         raise

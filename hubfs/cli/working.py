@@ -13,7 +13,8 @@ from hubfs.cli.ending import deaf_at_the_end, terminable
 from hubfs.cli.reaching import engine_options
 from hubfs.cli.serving import open_log
 from hubfs.config import Settings
-from hubfs.errors import HubfsError
+from hubfs.control.roles import Role
+from hubfs.errors import CacheInUse, HubfsError
 
 
 @click.command(hidden=True)
@@ -29,12 +30,19 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
     # It ends soon, and takes no new settings; but its log may be rotated.
     signal.signal(signal.SIGHUP, lambda *_: log.reopen())
     readiness = Readiness(ready_fd)
+    ends = signal.SIGTERM
+    is_done = False
     try:
-        ends = signal.SIGTERM
-        with terminable(ends), Worker(settings, lasts=True) as worker, deaf_at_the_end(ends):
-            readiness.announce()
-            worker.end_when_idle(linger)
-            worker.join()
+        while not is_done:
+            worker = Worker(settings, Role.JOBS)
+            with terminable(ends), worker, deaf_at_the_end(ends):
+                readiness.announce()
+                worker.end_when_idle(linger)
+                worker.join()
+            is_done = not worker.left  # or one came in the moment of its end
+    except CacheInUse as error:
+        readiness.refuse(error)
+        raise click.exceptions.Exit(1) from None  # whoever asked for it says so, if need be
     except HubfsError as error:
         readiness.refuse(error)
         raise

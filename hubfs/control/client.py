@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -24,19 +24,29 @@ def has_ended(job: Json) -> bool:
 
 
 class Client:
-    """Speaks to the engine at a Unix socket."""
+    """Speaks to the engine at a Unix socket, or to another that takes its place.
 
-    def __init__(self, address: str) -> None:
-        # Nothing there is encrypted: to load all certificates of the world would take longest.
-        transport = httpx.HTTPTransport(uds=address, verify=False)
-        # The socket is the address: no proxy of the environment may stand between.
-        self._client = httpx.Client(
-            transport=transport, base_url="http://hubfs", timeout=LONGEST_SILENCE, trust_env=False
-        )
+    So a request may be made twice; the engines' answers to the same wish are the same.
+    """
+
+    def __init__(self, address: str, another: Callable[[Gone], str] | None = None) -> None:
+        """Speak to `address`; where nobody answers any more, to that which `another` returns.
+
+        It may raise what it was given instead.
+        """
+        self._http = _http_at(address)
+        self._another = another
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._http.close()
+
+    def _move(self, gone: Gone) -> None:
+        if self._another is None:
+            raise gone
+        address = self._another(gone)
+        self._http.close()
+        self._http = _http_at(address)
 
     # --- calls -------------------------------------------------------------------------
 
@@ -64,8 +74,14 @@ class Client:
         return self._ask("DELETE", path, query)
 
     def _ask(self, method: str, path: str, query: Json, body: Json | None = None) -> Json:
-        with _translated():
-            answer = self._client.request(method, path, params=query, json=body)
+        while True:
+            try:
+                with _translated():
+                    answer = self._http.request(method, path, params=query, json=body)
+            except Gone as gone:
+                self._move(gone)
+            else:
+                break
         if answer.is_success:
             found: Json = answer.json()
             return found
@@ -107,17 +123,50 @@ class Client:
     def changes(self) -> Iterator[Iterator[Json]]:
         """What happens to jobs from now on, as it happens.
 
+        It is left, without an exception, where the engine ends and another has taken its place:
+        what has happened meanwhile is not told.
+
         Raises:
             Gone: the engine has ended.
         """
-        with _translated(), self._client.stream("GET", "/v1/hub/events") as stream:
-            lines = stream.iter_lines()
-            next(lines)  # from here on nothing is missed
-            yield _jobs_in(lines)
+        with contextlib.ExitStack() as stack:
+            lines = self._events(stack)
+            http = self._http
+            try:
+                with _translated():
+                    yield _jobs_in(lines)
+            except Gone as gone:
+                if self._http is http:  # no request has found out before
+                    self._move(gone)
+
+    def _events(self, stack: contextlib.ExitStack) -> Iterator[str]:
+        while True:
+            try:
+                with _translated():
+                    stream = stack.enter_context(self._http.stream("GET", "/v1/hub/events"))
+                    lines = stream.iter_lines()
+                    next(lines)  # from here on nothing is missed
+            except Gone as gone:
+                self._move(gone)
+            else:
+                return lines
+
+
+def _http_at(address: str) -> httpx.Client:
+    # Nothing there is encrypted: to load all certificates of the world would take longest.
+    transport = httpx.HTTPTransport(uds=address, verify=False)
+    # The socket is the address: no proxy of the environment may stand between.
+    return httpx.Client(
+        transport=transport, base_url="http://hubfs", timeout=LONGEST_SILENCE, trust_env=False
+    )
 
 
 class NotThere(HubfsError):
     """The engine knows of no such thing."""
+
+
+class Conflict(HubfsError):
+    """What is asked cannot be done as things stand."""
 
 
 class Gone(HubfsError):
@@ -146,5 +195,5 @@ def _error_of(answer: httpx.Response) -> HubfsError:
         title, hint = str(problem["title"]), str(problem.get("hint", ""))
     except (ValueError, KeyError, TypeError):
         return HubfsError(f"the daemon answers {answer.status_code}", hint="see its log")
-    kinds = {404: NotThere, 422: UsageError}
+    kinds = {404: NotThere, 409: Conflict, 422: UsageError}
     return kinds.get(answer.status_code, HubfsError)(title, hint=hint)

@@ -151,7 +151,8 @@ class Control:
 
     def job(self, record: JobRecord) -> models.Job:
         """A job as the API shows it."""
-        return job_of(record, self.jobs.pace(record.id))
+        is_parked = self.jobs.is_parked(record)
+        return job_of(record, self.jobs.pace(record.id), is_parked=is_parked)
 
     # --- repos -------------------------------------------------------------------------
 

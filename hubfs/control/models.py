@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hubfs.control.roles import Role
 from hubfs.jobs.selection import EAGER_SIZE
 from hubfs.jobs.states import JobKind, JobState
 
@@ -141,6 +142,7 @@ class Job(BaseModel):
                     "started_at": "2026-01-02T03:04:05Z",
                     "ended_at": None,
                     "next_attempt_at": None,
+                    "parked": False,
                     "attempts": 1,
                     "progress": {
                         "files": 0,
@@ -169,6 +171,7 @@ class Job(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     next_attempt_at: datetime | None
+    parked: bool = Field(description="Left by an earlier process; waits to be asked for again.")
     attempts: int
     progress: Progress
     failed: int = Field(description="How many files failed in the last attempt.")
@@ -395,7 +398,7 @@ class Health(BaseModel):
 
     status: Literal["ok"] = "ok"
     version: str
-    lasts: bool = Field(description="False of what answers for as long as one command runs.")
+    role: Role = Field(description="What it is there for. A `command` ends with what it does.")
 
 
 class Problem(BaseModel):

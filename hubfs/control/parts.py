@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hubfs.budget.evictor import Evictor
 from hubfs.config import Settings
+from hubfs.control.roles import Role
 from hubfs.control.troubles import Troubles
 from hubfs.control.webhooks import check_webhook
 from hubfs.errors import UsageError
@@ -23,10 +24,7 @@ from hubfs.sync.syncer import Syncer
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of an engine that the API speaks to. `mountpoint` is None without a mount.
-
-    `lasts`: it does not end with the command that began it.
-    """
+    """The parts of an engine that the API speaks to. `mountpoint` is None without a mount."""
 
     settings: Settings
     mountpoint: str | None
@@ -40,7 +38,7 @@ class Parts:
     scrubber: Scrubber
     troubles: Troubles
     mode: Callable[[], Mode | None]
-    lasts: bool
+    role: Role
 
     def check_webhook(self, url: str) -> None:
         """See to it that whoever is to be told can be.

@@ -92,10 +92,6 @@ def _add_steering(router: APIRouter, control: Control) -> None:
         return control.job(await control.jobs.cancel(id))
 
     @router.post("/jobs/{id}/retry", status_code=202, responses=responses(404, 409))
-    async def retry(
-        id: Id,  # noqa: A002 - the name in the address
-        *,
-        background: Annotated[models.Background, Query()] = False,
-    ) -> models.Job:
+    async def retry(id: Id) -> models.Job:  # noqa: A002 - the name in the address
         """Queue a job again that failed or was cancelled, or let one that waits begin."""
-        return control.job(await control.jobs.retry(id, in_background=background))
+        return control.job(await control.jobs.retry(id))

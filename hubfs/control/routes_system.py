@@ -25,7 +25,7 @@ def routes_of(control: Control) -> APIRouter:
     @router.get("/healthz")
     async def healthz() -> models.Health:
         """Whether the daemon answers."""
-        return models.Health(version=version("hubfs"), lasts=control.parts.lasts)
+        return models.Health(version=version("hubfs"), role=control.parts.role)
 
     @router.get("/v1/hub/status")
     async def status() -> models.Status:

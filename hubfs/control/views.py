@@ -20,7 +20,7 @@ def moment(seconds: float) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def job_of(record: JobRecord, pace: Pace) -> Job:
+def job_of(record: JobRecord, pace: Pace, *, is_parked: bool) -> Job:
     """A job as the API shows it. Its webhook stays inside: the address may hold a secret."""
     is_waiting = record.state == JobState.PENDING
     return Job(
@@ -33,6 +33,7 @@ def job_of(record: JobRecord, pace: Pace) -> Job:
         started_at=moment(record.started_at),
         ended_at=moment(record.ended_at),
         next_attempt_at=moment(record.not_before) if is_waiting else None,
+        parked=is_parked,
         attempts=record.attempts,
         progress=Progress(
             files=record.files,

@@ -23,6 +23,7 @@ from hubfs.config import ControlSettings, Settings
 from hubfs.config.addresses import parse_address
 from hubfs.control import troubles
 from hubfs.control.guards import TcpRules
+from hubfs.control.roles import Role
 from hubfs.control.sockets import listening, listening_tcp
 from hubfs.control.webhooks import Webhooks, check_webhook
 from hubfs.daemon.engine import Engine
@@ -53,14 +54,14 @@ class Controlling:
         kept: troubles.Troubles,
         mode: ModeOf,
         *,
-        lasts: bool,
+        role: Role,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._doors = doors
         self._troubles = kept
         self._mode = mode
-        self._lasts = lasts
+        self._role = role
         self.webhooks = Webhooks(engine.jobs, _with_usable_webhook(settings.control))
         self._made: Control | None = None
         self._making = threading.Lock()
@@ -108,7 +109,7 @@ class Controlling:
             scrubber=engine.scrubber,
             troubles=self._troubles,
             mode=self._mode,
-            lasts=self._lasts,
+            role=self._role,
         )
 
     # --- files in the mount ------------------------------------------------------------
@@ -161,9 +162,9 @@ def _with_usable_webhook(settings: ControlSettings) -> ControlSettings:
 
 @contextlib.contextmanager
 def opened(
-    settings: Settings, engine: Engine, mode: ModeOf = lambda: None, *, lasts: bool = True
+    settings: Settings, engine: Engine, role: Role, mode: ModeOf = lambda: None
 ) -> Iterator[Controlling]:
-    """The service of `engine`, with its doors open within; `lasts` as in `control.parts`.
+    """The service of `engine`, with its doors open within.
 
     Raises:
         UsageError: the address to listen at cannot be right.
@@ -179,4 +180,4 @@ def opened(
             doors.append((stack.enter_context(listening(settings.cache_dir)), None))
         except StoreFull as error:
             log.warning("commands cannot reach this daemon: %s", error)
-        yield Controlling(settings, engine, doors, kept, mode, lasts=lasts)
+        yield Controlling(settings, engine, doors, kept, mode, role=role)

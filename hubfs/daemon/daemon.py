@@ -10,10 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 
 from hubfs.config import Settings
+from hubfs.control.roles import Role
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, services
 from hubfs.daemon.notify import Notifier
@@ -34,32 +36,44 @@ LONGEST_COMMAND = 5.0  # that is waited for
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(settings: Settings, reloading: Reloading, on_ready: Callable[[], None]) -> None:
+class Starter(Protocol):
+    """Who started this process, and may wait until the mount is there."""
+
+    def check_awaited(self) -> None:
+        """Raises: HubfsError: they wait no more, and nobody wants the mount."""
+
+    def announce(self) -> None:
+        """Tell them that it is there. Raises: as `check_awaited`."""
+
+
+def run(settings: Settings, reloading: Reloading, starter: Starter) -> None:
     """Mount and serve until unmounted or told to stop by SIGTERM or SIGINT.
 
     Raises:
         MountFailed, UnfitMountpoint: the mountpoint cannot be used.
         CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
+        HubfsError: whoever started it has gone before it was ready.
     """
     _raise_descriptor_limit()
     assert settings.mountpoint is not None  # noqa: S101 - whoever mounts has named it
     mountpoint = prepared(settings.mountpoint)
     running = Running(os.getpid(), str(mountpoint), str(settings.cache_dir))
-    with _built_soon(settings) as engine:
+    with _built_soon(settings, starter) as engine:
+        prepared(mountpoint)  # another may have been quicker, while a command had the cache
         syncer, fetcher = engine.syncer, engine.fetcher
         mount = Mount(engine.filesystem, syncer.switched, fetcher.distrusted, settings, mountpoint)
-        opening = opened(settings, engine, lambda: mount.mode)
+        opening = opened(settings, engine, Role.MOUNT, lambda: mount.mode)
         with opening as control, mount.mounted(), registered(running):
             try:
                 notifier = Notifier(f"serving {settings.endpoint} at {mountpoint}")
                 served = Served(engine, mount, control, notifier)
-                trio.run(_serve, served, reloading, on_ready)
+                trio.run(_serve, served, reloading, starter.announce)
             except ExceptionGroup as group:
                 raise _expected(group) from None
 
 
 @contextlib.contextmanager
-def _built_soon(settings: Settings) -> Iterator[Engine]:
+def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
     """The engine, as `built`; a command that has the cache, as commands do, may end meanwhile."""
     deadline = time.monotonic() + LONGEST_COMMAND
     with contextlib.ExitStack() as stack:
@@ -70,6 +84,7 @@ def _built_soon(settings: Settings) -> Iterator[Engine]:
                 owner = find_owner(settings.cache_dir)
                 if (owner and owner.mountpoint) or time.monotonic() > deadline:
                     raise
+                starter.check_awaited()
                 time.sleep(0.1)
             else:
                 break

@@ -21,7 +21,7 @@ from hubfs.fs.trees import Trees
 from hubfs.hub.api import HubApi
 from hubfs.hub.content import ContentClient
 from hubfs.hub.credentials import Credentials
-from hubfs.jobs.queue import JobQueue
+from hubfs.jobs.queue import JobQueue, Resumption
 from hubfs.jobs.runners import runners_of
 from hubfs.jobs.scrubbing import Scrubber
 from hubfs.store.catalog import Catalog
@@ -122,11 +122,10 @@ def built(settings: Settings) -> Iterator[Engine]:
 
 
 @contextlib.asynccontextmanager
-async def services(engine: Engine, *, resumes: bool = True) -> AsyncIterator[trio.Nursery]:
-    """The services of `engine`, at work within; the nursery is for what stands on them.
-
-    Without `resumes`, jobs that were left are not gone on with by themselves.
-    """
+async def services(
+    engine: Engine, resumes: Resumption = Resumption.ALL
+) -> AsyncIterator[trio.Nursery]:
+    """The services of `engine`, at work within; the nursery is for what stands on them."""
     async with engine.api, trio.open_nursery() as nursery:
         await nursery.start(engine.syncer.run)
         await nursery.start(engine.fetcher.run)

@@ -14,10 +14,11 @@ from typing import Self
 import trio
 
 from hubfs.config import Settings
+from hubfs.control.roles import Role
 from hubfs.control.webhooks import Webhooks
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, services
-from hubfs.jobs.queue import JobQueue
+from hubfs.jobs.queue import JobQueue, Resumption
 
 FIRST_JOB_WITHIN = 30.0
 TOLD_WITHIN = 10.0
@@ -26,17 +27,18 @@ TOLD_WITHIN = 10.0
 class Worker:
     """Within it the cache is owned and answered for; jobs of the past wait to be asked for.
 
-    After it, `left` are the jobs that were to be done in the background, and are not.
+    Those in the background, which nobody asks for again, go on where `role` is to do them. After
+    it, `left` are those of them that have not ended, unless they cannot for want of the Hub.
 
     A second Ctrl-C, while it ends, ends the process under it: like any crash,
     that loses no byte that was durable.
     """
 
-    def __init__(self, settings: Settings, *, lasts: bool = False) -> None:
-        """Work with `settings`; `lasts`: until nothing is left to do, see `end_when_idle`."""
+    def __init__(self, settings: Settings, role: Role) -> None:
+        """Work with `settings`."""
         self.left: list[int] = []
         self._settings = settings
-        self._lasts = lasts
+        self._role = role
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._is_decided = threading.Event()
         self._has_ended = threading.Event()
@@ -110,10 +112,10 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            settings, lasts = self._settings, self._lasts
-            with built(settings) as engine, opened(settings, engine, lasts=lasts) as control:
+            settings = self._settings
+            with built(settings) as engine, opened(settings, engine, self._role) as control:
                 trio.run(self._serve, engine, control)
-                self.left = engine.jobs.left_in_background
+                self.left = [] if settings.offline else engine.jobs.left_in_background
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             self._error = error
         finally:
@@ -121,7 +123,9 @@ class Worker:
             self._has_ended.set()
 
     async def _serve(self, engine: Engine, control: Controlling) -> None:
-        async with services(engine, resumes=False) as nursery:
+        does_jobs = self._role is Role.JOBS and not self._settings.offline
+        resumes = Resumption.BACKGROUND if does_jobs else Resumption.NOTHING
+        async with services(engine, resumes) as nursery:
             self._engine = engine
             self._webhooks = control.webhooks
             self._stop = nursery.cancel_scope

@@ -14,6 +14,7 @@ from hubfs.errors import MountFailed
 
 DEVICE: Final = "/dev/fuse"
 HELPER: Final = "fusermount3"
+HELPER_WITHIN: Final = 30.0  # seconds
 _HELPERS_ANSWER: Final = "_FUSE_COMMFD"  # names the socket to which the helper sends the device
 _MS_RDONLY: Final = 1
 _MS_NOSUID: Final = 2
@@ -88,18 +89,24 @@ def _mount_through_helper(mountpoint: Path, source: str, subtype: str, *, allow_
                 capture_output=True,
                 text=True,
                 check=False,
+                timeout=HELPER_WITHIN,
             )
         except OSError as error:
             hint = f"install fuse3, which brings {HELPER}"
             raise MountFailed(f"cannot run {HELPER}: {error.strerror}", hint=hint) from error
+        except subprocess.TimeoutExpired as error:
+            raise MountFailed(f"{HELPER} does not end", hint=_hint(allow_other=False)) from error
         if done.returncode:
             reason = done.stderr.strip().removeprefix(f"{HELPER}: ") or "it does not say why"
             hint = _hint(allow_other=allow_other)
             raise MountFailed(f"{HELPER} cannot mount at {mountpoint}: {reason}", hint=hint)
         theirs.close()
-        _, (device, *_), _, _ = socket.recv_fds(ours, 1, 1)
-    os.set_inheritable(device, False)  # noqa: FBT003 - it has no keyword
-    return device
+        ours.settimeout(HELPER_WITHIN)
+        with contextlib.suppress(TimeoutError):
+            _, devices, _, _ = socket.recv_fds(ours, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            if devices:
+                return devices[0]
+    raise MountFailed(f"{HELPER} mounts, and keeps the device", hint="is it that of fuse3?")
 
 
 def _hint(*, allow_other: bool) -> str:

@@ -8,12 +8,13 @@ is written now and then, since losing it costs nothing.
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import trio
@@ -57,6 +58,14 @@ class Wanted:
     in_background: bool = False
 
 
+class Resumption(enum.Enum):
+    """What of the jobs that an earlier process left goes on by itself."""
+
+    NOTHING = enum.auto()
+    BACKGROUND = enum.auto()
+    ALL = enum.auto()
+
+
 class JobQueue:
     """A service."""
 
@@ -68,7 +77,6 @@ class JobQueue:
         self._waiting = Waiting()
         self._parked: dict[int, JobRecord] = {}
         self._running: dict[int, Run] = {}
-        self._in_background: set[int] = set()
         self._wishes = Wishes()
         self._history = History()
         self._watchers = Watchers()
@@ -82,17 +90,19 @@ class JobQueue:
     async def run(
         self,
         *,
-        resumes: bool = True,
+        resumes: Resumption = Resumption.ALL,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until `stop`.
 
-        Without `resumes`, jobs that an earlier process left are only run when
-        they are asked for again.
+        Of what an earlier process left, that which is not resumed is only run
+        when it is asked for again.
         """
         for each in await trio.to_thread.run_sync(self._recovered):
             self._wishes.add(each)
-            if resumes:
+            if resumes is Resumption.ALL or (
+                resumes is Resumption.BACKGROUND and each.in_background
+            ):
                 self._waiting.add(each)
             else:
                 self._parked[each.id] = each
@@ -149,7 +159,12 @@ class JobQueue:
     @property
     def left_in_background(self) -> list[int]:
         """What has not ended of that for which nobody looks on, oldest first."""
-        return sorted(each.id for each in self.live() if each.id in self._in_background)
+        unfinished = chain(self.live(), self._parked.values())
+        return sorted(each.id for each in unfinished if each.in_background)
+
+    def is_parked(self, record: JobRecord) -> bool:
+        """Whether an earlier process left the job, and nobody has asked for it again."""
+        return record.state == JobState.PENDING and self._find_live(record.id) is None
 
     # --- asking for work ---------------------------------------------------------------
 
@@ -172,22 +187,21 @@ class JobQueue:
         async with self._writing:
             # Joined before anything is waited for: whoever calls it off later means this wish too.
             found = {
-                wish: self._joined(same, each.awaited_since)
+                wish: self._joined(same, each)
                 for wish, each in asked.items()
                 if (same := self._find_same(each))
             }
             first = found.get(wish_of(records[0]))
             batch = first.batch if first else 0
             new = [replace(each, batch=batch) for wish, each in asked.items() if wish not in found]
+            if promised := [found[wish] for wish in found if asked[wish].in_background]:
+                await self._write([(each, []) for each in promised])
             with trio.CancelScope(shield=True):
                 kept = await trio.to_thread.run_sync(self._journal.add_all, new)
             for each in kept:
                 self._enqueue(each)
         found |= {wish_of(each): each for each in kept}
-        queued = [found[wish_of(each)] for each in records]
-        asked_for = zip(queued, wanted, strict=True)
-        self._in_background |= {each.id for each, wish in asked_for if wish.in_background}
-        return queued
+        return [found[wish_of(each)] for each in records]
 
     def _new(self, wanted: Wanted) -> JobRecord:
         return JobRecord(
@@ -198,6 +212,7 @@ class JobQueue:
             created_at=time.time(),
             webhook=wanted.webhook,
             awaited_since=time.time() if wanted.is_awaited else 0.0,
+            in_background=wanted.in_background,
         )
 
     def _find_same(self, wanted: JobRecord) -> JobRecord | None:
@@ -212,18 +227,16 @@ class JobQueue:
             return None if run.is_called_off else run.record()
         return self._waiting.find(number) or self._parked.get(number)
 
-    def _joined(self, record: JobRecord, awaited_since: float) -> JobRecord:
-        """The job that is wished for once more: what was left begins, and a wait is noted."""
+    def _joined(self, record: JobRecord, wanted: JobRecord) -> JobRecord:
+        """The job that is wished for once more: what was left begins, and who wishes is noted."""
         run = self._running.get(record.id)
         if run is not None:
-            if awaited_since:
-                run.note_awaited(awaited_since)
+            run.join(wanted)
             return run.record()
         was_left = self._parked.pop(record.id, None) is not None
-        if not was_left and not awaited_since:
-            return record
-        again = states.asked_for_again(record, awaited_since)
-        if was_left or record.not_before:
+        again = states.joined(record, wanted)
+        if was_left or (wanted.awaited_since and record.not_before):
+            again = replace(again, not_before=0.0)
             self._enqueue(again)
         else:
             self._waiting.update(again)
@@ -248,7 +261,7 @@ class JobQueue:
             self._parked.pop(number, None)
             called_off = states.cancelled(record, time.time())
             self._waiting.pop(number)
-            self._let_go(record)
+            self._wishes.discard(record)
             await self._keep(called_off, "cancelled")
             self._watchers.tell(called_off)
             return called_off
@@ -261,7 +274,7 @@ class JobQueue:
             return await self.cancel(number)
         return self.find(number)
 
-    async def retry(self, number: int, *, in_background: bool = False) -> JobRecord:
+    async def retry(self, number: int) -> JobRecord:
         """Queue a job again that failed or was cancelled, or that waits for a better time.
 
         Raises:
@@ -276,8 +289,6 @@ class JobQueue:
             again = replace(record, not_before=0.0)
         else:
             again = states.retried(record)
-        if in_background:
-            self._in_background.add(number)
         self._enqueue(again)
         await self._keep(again, "to be tried again")
         return again
@@ -317,13 +328,9 @@ class JobQueue:
         if ended.state == JobState.PENDING:
             self._waiting.add(ended)
         else:
-            self._let_go(ended)
+            self._wishes.discard(ended)
         self._watchers.tell(ended)
         self._nudge.set()
-
-    def _let_go(self, ended: JobRecord) -> None:
-        self._wishes.discard(ended)
-        self._in_background.discard(ended.id)
 
     async def _attempt(self, run: Run) -> HubfsError | None:
         try:

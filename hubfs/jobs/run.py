@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import trio
 
+from hubfs.jobs import states
 from hubfs.jobs.progress import RateMeter, Tally, eta
 from hubfs.store.journal import MOST_LINES
 from hubfs.store.records import JobRecord, LogLine
@@ -45,9 +46,9 @@ class Run:
         """What the job is about."""
         return self._record.arguments
 
-    def note_awaited(self, since: float) -> None:
-        """Somebody waits for the job since then."""
-        self._record = replace(self._record, awaited_since=since, cut_off_since=0.0)
+    def join(self, wanted: JobRecord) -> None:
+        """Somebody wishes for the same as this job does."""
+        self._record = states.joined(self._record, wanted)
 
     def log(self, text: str, level: str = "info") -> None:
         """Add a line to the job's log."""

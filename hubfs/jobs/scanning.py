@@ -99,7 +99,8 @@ class Scan:
         self._recording = trio.Lock()
         self._fatal: StoreError | None = None
         self._hints: dict[str, None] = {}
-        self._hows: dict[str, int] = {}
+        # What an earlier attempt adopted counts among the adopted: so does how.
+        self._hows: dict[str, int] = dict(run.result.get("hows", {}))
         self._counts = {fate.value: [0, 0] for fate in Fate}
         self._counts["skipped"] = [survey.skipped, survey.skipped_size]
         tally = run.tally

@@ -131,7 +131,7 @@ def retried(record: JobRecord) -> JobRecord:
     """
     moved = _moved(record, "tried again")
     again = replace(moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="")
-    return _left_alone(again)
+    return replace(_left_alone(again), in_background=False)
 
 
 def left(record: JobRecord) -> JobRecord:
@@ -144,9 +144,11 @@ def _left_alone(record: JobRecord) -> JobRecord:
     return replace(record, awaited_since=0.0, cut_off_since=0.0)
 
 
-def asked_for_again(record: JobRecord, since: float) -> JobRecord:
-    """A job when the same is wished for: to be done at once, and awaited `since` then."""
-    return replace(record, not_before=0.0, awaited_since=since, cut_off_since=0.0)
+def joined(record: JobRecord, wanted: JobRecord) -> JobRecord:
+    """A job when the same is wished for once more, as `wanted` says, which is no job yet."""
+    if wanted.awaited_since:
+        record = replace(record, awaited_since=wanted.awaited_since, cut_off_since=0.0)
+    return replace(record, in_background=record.in_background or wanted.in_background)
 
 
 def failed(record: JobRecord, error: HubfsError, now: float) -> JobRecord:

@@ -74,6 +74,18 @@ def _way_out(owner: Owner | None) -> str:
     return "unmount that one first, or choose another directory with --cache-dir"
 
 
+def is_held(directory: Path, pid: int) -> bool:
+    """Whether the process holds the lock of `directory`, unless the kernel does not say."""
+    try:
+        inode = (directory / "lock").stat().st_ino
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return True
+    # "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF"; Btrfs has other devices there than in stat.
+    held = ((words[4], words[5].rpartition(":")[2]) for words in map(str.split, lines))
+    return (str(pid), str(inode)) in held
+
+
 def find_owner(directory: Path) -> Owner | None:
     """Who says to own the cache in `directory`; a crashed owner may still be named."""
     try:

@@ -124,7 +124,8 @@ class JobRecord:
     """A job, as it is kept. Sizes in bytes, times in seconds since the epoch, 0 for never.
 
     `awaited_since` is when somebody began to wait for it, if anybody does; `cut_off_since` when
-    it first found no connection, if it has found none since.
+    it first found no connection, if it has found none since. `in_background`: it goes on though
+    the command ends that asked for it.
     `failures` names the first files that failed, each with its reason;
     `failed` counts them all.
     """
@@ -152,6 +153,7 @@ class JobRecord:
     webhook: str = ""
     awaited_since: float = 0.0
     cut_off_since: float = 0.0
+    in_background: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.test_jobs import FILES, WEIGHTS, Shell, hub, shell
+from tests.cli.shell import FILES, WEIGHTS, Shell
 from tests.localhub import LocalHub
-
-__all__ = ["hub", "shell"]
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

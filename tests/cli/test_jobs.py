@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import random
@@ -10,88 +9,15 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import Any
+from contextlib import nullcontext
 
 import pytest
 
 from hubfs.jobs.states import MOST_ATTEMPTS
+from tests.cli.shell import FILES, MIB, WEIGHTS, Shell, left_behind
 from tests.localhub import LocalHub
-from tests.mount.mounted import HUBFS, environment_in
+from tests.mount.mounted import HUBFS
 from tests.mount.waiting import PATIENCE, wait_until
-
-MIB = 1 << 20
-WEIGHTS = random.Random(1).randbytes(3 * MIB)
-FILES = {
-    "config.json": b'{"model_type": "bert"}',
-    "model-fp16.safetensors": WEIGHTS,
-    "copy/model-fp16.safetensors": WEIGHTS,
-    "model.Q4_K_M.gguf": random.Random(2).randbytes(MIB),
-}
-
-
-class Shell:
-    """Commands on one cache of one hub."""
-
-    def __init__(self, hub: LocalHub, scratch: Path) -> None:
-        self.cache = scratch / "cache"
-        self.environment = environment_in(scratch) | {
-            "HF_ENDPOINT": hub.endpoint,
-            "HUBFS_CACHE_DIR": str(self.cache),
-        }
-
-    def begin(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [HUBFS, *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        done = self.begin(*arguments)
-        output, errors = done.communicate(timeout=PATIENCE)
-        assert done.returncode == code, (done.returncode, output, errors)
-        return output if code == 0 else output + errors
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        done = self.begin(*arguments, "--json")
-        output, errors = done.communicate(timeout=PATIENCE)
-        assert done.returncode == code, (done.returncode, output, errors)
-        return json.loads(output)
-
-    @contextmanager
-    def daemon(self) -> Iterator[subprocess.Popen[str]]:
-        """An engine as `--background` starts it, that stays until it is killed."""
-        reading, writing = os.pipe()
-        linger = str(10 * PATIENCE)
-        child = self.begin(
-            "work", "--linger", linger, "--ready-fd", str(writing), pass_fds=[writing]
-        )
-        os.close(writing)
-        try:
-            with os.fdopen(reading) as pipe:
-                assert pipe.read() == "ready", child.stderr and child.stderr.read()
-            yield child
-        finally:
-            child.kill()
-            child.communicate()
-
-
-@pytest.fixture
-def hub() -> Iterator[LocalHub]:
-    with LocalHub(token="hf_test") as hub:
-        hub.create_repo("acme/model", FILES)
-        yield hub
-
-
-@pytest.fixture
-def shell(hub: LocalHub, tmp_path: Path) -> Shell:
-    return Shell(hub, tmp_path)
 
 
 def test_the_flow_without_a_daemon(shell: Shell, hub: LocalHub) -> None:
@@ -249,13 +175,6 @@ def test_ctrl_c_speaks_of_the_jobs_that_have_not_ended(shell: Shell, hub: LocalH
     assert "what has come is kept, and jobs 2, 4 too\n" in errors
 
 
-def left_behind(shell: Shell) -> list[Path]:
-    """What says that somebody owns the cache."""
-    runtime = Path(shell.environment["XDG_RUNTIME_DIR"])
-    sockets = [*runtime.rglob("*.sock"), *shell.cache.glob("*.sock")]
-    return sockets + [path for path in shell.cache.glob("lock") if path.read_text()]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_terminated_gives_the_cache_back(
     shell: Shell, hub: LocalHub, number: signal.Signals
@@ -336,63 +255,6 @@ def test_a_job_in_the_background_needs_no_daemon_and_leaves_none(
     wait_until(lambda: not (shell.cache / "lock").read_text())
     job = shell.json("jobs")[0]
     assert (job["state"], job["progress"]["files"]) == ("completed", 3)
-
-
-@pytest.fixture
-def first(shell: Shell, hub: LocalHub) -> Iterator[subprocess.Popen[str]]:
-    """A command that answers for the cache, and has a long way to go."""
-    hub.bandwidth = MIB // 2
-    child = shell.begin("prefetch", "acme/model", "--include", "*.safetensors")
-    hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
-    yield child
-    child.kill()
-    child.communicate()
-
-
-@pytest.mark.parametrize("ends_early", [False, True])
-def test_what_a_command_leaves_in_the_background_goes_on(
-    shell: Shell, hub: LocalHub, first: subprocess.Popen[str], ends_early: bool
-) -> None:
-    """But its own job only if it was completed: who calls it off means it."""
-    hub.create_repo("acme/other", {"model.gguf": random.Random(5).randbytes(8 * MIB)})
-    shell.run("prefetch", "acme/other", "--background")
-    if ends_early:
-        first.terminate()
-    else:
-        shell.run("jobs", "1", "--follow")
-    _, errors = first.communicate(timeout=PATIENCE)
-    assert first.returncode == (143 if ends_early else 0)
-    assert "job 2 of other commands goes on in the background" in errors
-    hub.bandwidth = None
-    shell.run("jobs", "2", "--follow")
-    assert shell.json("jobs", "1")["state"] == ("pending" if ends_early else "completed")
-    wait_until(lambda: not (shell.cache / "lock").read_text())
-
-
-def test_a_command_goes_on_when_the_one_that_answered_it_ends(
-    shell: Shell, hub: LocalHub, first: subprocess.Popen[str]
-) -> None:
-    hub.create_repo("acme/other", {"model.gguf": random.Random(5).randbytes(2 * MIB)})
-    second = shell.begin("prefetch", "acme/other")
-    hub.log.wait_until(lambda log: len(log.requests(path_contains="acme/other")) > 0, PATIENCE)
-    first.terminate()
-    first.communicate(timeout=PATIENCE)
-    hub.bandwidth = None
-    _, errors = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 0, errors
-    assert [job["state"] for job in shell.json("jobs")] == ["completed", "pending"]
-
-
-def test_who_watches_keeps_no_cache(shell: Shell) -> None:
-    watching = shell.begin("status", "--watch")
-    try:
-        assert watching.stdout is not None
-        assert "not running" in watching.stdout.readline()
-        wait_until(lambda: not (shell.cache / "lock").read_text())
-    finally:
-        watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=PATIENCE)
-    assert watching.returncode == 130
 
 
 def test_a_killed_job_is_finished_by_the_next_of_the_same_command(

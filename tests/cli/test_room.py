@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_jobs import Shell, hub
+from tests.cli.shell import Shell
 from tests.localhub import LocalHub
-
-__all__ = ["hub"]
 
 
 @pytest.fixture(params=["daemon", "alone"])

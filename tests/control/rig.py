@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from hubfs.config import ControlSettings, FetchSettings, Settings
+from hubfs.control.roles import Role
 from hubfs.control.sockets import short_address
 from hubfs.daemon.worker import Worker
 from tests.localhub import LocalHub
@@ -53,7 +54,7 @@ def api(hub: LocalHub, scratch: Path, *, control: ControlSettings = _PLAIN) -> I
     settings = Settings(
         None, scratch / "cache", hub.endpoint, fetch=FetchSettings(), control=control
     )
-    with Worker(settings), short_address(settings.cache_dir) as address:
+    with Worker(settings, Role.COMMAND), short_address(settings.cache_dir) as address:
         assert address is not None
         transport = httpx.HTTPTransport(uds=address)
         with httpx.Client(transport=transport, base_url="http://hubfs", timeout=60) as client:

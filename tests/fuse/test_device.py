@@ -33,6 +33,20 @@ def test_a_device_for_others_alone_is_opened_by_its_mode(
     assert "chmod 666 /dev/fuse" in refusal(tmp_path).hint
 
 
+@pytest.mark.parametrize("helper", ["true", "exec sleep 60"])
+def test_a_helper_that_brings_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helper: str
+) -> None:
+    """An older one, say, that knows of no socket; or one that waits for something."""
+    script = tmp_path / "fusermount3"
+    script.write_text(f"#!/bin/sh\n{helper}\n")
+    script.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(device, "can_mount", lambda: False)
+    monkeypatch.setattr(device, "HELPER_WITHIN", 0.5)
+    assert str(refusal(tmp_path)).startswith("fusermount3 ")
+
+
 def test_nothing_is_in_the_way_of_a_device_that_can_be_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

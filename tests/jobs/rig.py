@@ -11,7 +11,7 @@ import trio
 
 from hubfs.config import CacheSettings, FetchSettings, Settings
 from hubfs.daemon.engine import Engine, built, services
-from hubfs.jobs.queue import JobQueue, Wanted
+from hubfs.jobs.queue import JobQueue, Resumption, Wanted
 from hubfs.jobs.states import JobKind, has_ended
 from hubfs.store.records import JobRecord
 from tests.localhub import LocalHub
@@ -25,7 +25,7 @@ async def engine(
     hub: LocalHub,
     cache: Path,
     *,
-    resumes: bool = True,
+    resumes: Resumption = Resumption.ALL,
     budget: CacheSettings = UNBOUNDED,
     **fetching: Any,
 ) -> AsyncIterator[Engine]:
@@ -33,7 +33,7 @@ async def engine(
     chosen = FetchSettings(**fetching)
     settings = Settings(None, cache, hub.endpoint, fetch=chosen, cache=budget)
     with built(settings) as engine:
-        async with services(engine, resumes=resumes) as nursery:
+        async with services(engine, resumes) as nursery:
             try:
                 yield engine
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import trio
 
 from hubfs.errors import WrongJobState
+from hubfs.jobs.queue import Resumption
 from hubfs.jobs.transport import AT_ONCE
 from hubfs.model.content import MIB
 from hubfs.store.records import pack
@@ -133,12 +135,40 @@ async def test_without_resuming_old_jobs_wait_until_they_are_asked_for_again(
         job = await engine.jobs.submit(rig.download("acme/model"))
         await rig.until_moved(engine.jobs, job.id)
     hub.bandwidth = None
-    async with rig.engine(hub, tmp_path / "cache", resumes=False) as engine:
+    async with rig.engine(hub, tmp_path / "cache", resumes=Resumption.NOTHING) as engine:
         assert engine.jobs.is_idle
-        assert engine.jobs.find(job.id).state == "pending"
+        left = engine.jobs.find(job.id)
+        assert (left.state, engine.jobs.is_parked(left)) == ("pending", True)
         same = await engine.jobs.submit(rig.download("acme/model"))
         assert same.id == job.id
         assert (await rig.ended(engine.jobs, job.id)).state == "completed"
+
+
+async def test_a_job_in_the_background_is_known_as_such_by_whoever_comes_next(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    """Also if it is first wished for by somebody who waits, and also after a crash."""
+    hub.create_repo("acme/model", FILES)
+    hub.create_repo("acme/other", FILES)
+    hub.bandwidth = MIB // 4
+    async with rig.engine(hub, tmp_path / "cache") as engine:
+        job = await engine.jobs.submit(rig.download("acme/model"))
+        other = await engine.jobs.submit(rig.download("acme/other"))
+        await rig.until_moved(engine.jobs, job.id)
+        assert engine.jobs.left_in_background == []
+        wish = replace(rig.download("acme/model"), in_background=True)
+        assert (await engine.jobs.submit(wish)).id == job.id
+        shutil.copytree(tmp_path / "cache", tmp_path / "crashed")
+        assert engine.jobs.left_in_background == [job.id]
+    for cache in (tmp_path / "cache", tmp_path / "crashed"):
+        async with rig.engine(hub, cache, resumes=Resumption.NOTHING) as engine:
+            assert engine.jobs.is_idle
+            assert engine.jobs.left_in_background == [job.id]
+        hub.bandwidth = None
+        async with rig.engine(hub, cache, resumes=Resumption.BACKGROUND) as engine:
+            assert (await rig.ended(engine.jobs, job.id)).state == "completed"
+            assert engine.jobs.is_parked(engine.jobs.find(other.id))
+            assert engine.jobs.left_in_background == []
 
 
 async def test_the_same_wish_twice_is_one_job(hub: LocalHub, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from hubfs.daemon.engine import Engine
-from hubfs.jobs.queue import Wanted
+from hubfs.jobs.queue import Resumption, Wanted
 from hubfs.jobs.states import JobKind
 from hubfs.store.records import JobRecord
 from tests.jobs.rig import download, ended, engine, sync
@@ -153,7 +153,9 @@ async def test_a_scan_that_is_broken_off_reads_nothing_twice(hub: LocalHub, tmp_
     for path in root.iterdir():
         if hashlib.sha256(path.read_bytes()).hexdigest() in read:
             write_in_place(path, b"who reads it again finds something else")
-    async with engine(hub, cache, resumes=False) as running:
+    async with engine(hub, cache, resumes=Resumption.NOTHING) as running:
         again = await running.jobs.submit(scan(root))
         assert again.id == job.id
-        assert counts(await ended(running.jobs, job.id)) == {"adopted": len(files)}
+        done = await ended(running.jobs, job.id)
+    assert counts(done) == {"adopted": len(files)}
+    assert sum(done.result["hows"].values()) == len(files)

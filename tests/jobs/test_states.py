@@ -137,8 +137,17 @@ def test_nobody_waits_for_what_a_process_has_left_until_it_is_asked_for_again() 
         assert left.awaited_since == 0.0
     given_up = states.failed(replace(running, attempts=MOST_ATTEMPTS), PASSING[0], 4.0)
     assert states.retried(given_up).awaited_since == 0.0
-    again = states.asked_for_again(states.left(awaited), 7.0)
-    assert (again.awaited_since, again.not_before) == (7.0, 0.0)
+    again = states.joined(states.left(awaited), replace(JOB, awaited_since=7.0))
+    assert again.awaited_since == 7.0
+
+
+def test_what_one_wants_in_the_background_goes_on_there_whoever_else_wants_it() -> None:
+    there = replace(JOB, in_background=True)
+    for joined in (states.joined(there, JOB), states.joined(JOB, there)):
+        assert joined.in_background
+    assert states.left(states.started(there, 1.0)).in_background
+    given_up = replace(there, state=JobState.FAILED)
+    assert not states.retried(given_up).in_background
 
 
 @given(st.integers(1, 10_000))

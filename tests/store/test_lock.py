@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubfs.errors import CacheInUse, StoreFull
-from hubfs.store.lock import CacheLock, Owner, find_owner
+from hubfs.store.lock import CacheLock, Owner, find_owner, is_held
 from tests.store.disks import fill_up, remount_read_only
 from tests.store.programs import next_line, running
 
@@ -51,6 +51,16 @@ def test_a_new_owner_replaces_the_name_of_a_killed_one(tmp_path: Path) -> None:
     lock.release()
     assert named is not None
     assert (named.pid, named.mountpoint) == (os.getpid(), "/here")
+
+
+def test_who_is_named_but_killed_does_not_hold_the_lock(tmp_path: Path) -> None:
+    """Its number may be another process's by now."""
+    with running(OWN, tmp_path) as owner:
+        next_line(owner)
+        assert is_held(tmp_path, owner.pid)
+        assert not is_held(tmp_path, os.getpid())
+    assert find_owner(tmp_path) is not None
+    assert not is_held(tmp_path, owner.pid)
 
 
 def test_a_released_cache_is_free_while_its_owner_lives_on(tmp_path: Path) -> None:
