@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -24,7 +25,7 @@ from hubfs.daemon.reloading import Reloading
 from hubfs.errors import CacheInUse, HubfsError
 from hubfs.fuse.mount import Mount
 from hubfs.fuse.mountpoints import prepared
-from hubfs.store.lock import find_owner
+from hubfs.store.lock import find_owner, is_held
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ def run(settings: Settings, reloading: Reloading, starter: Starter) -> None:
 
 @contextlib.contextmanager
 def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
-    """The engine, as `built`; a command that has the cache, as commands do, may end meanwhile."""
+    """The engine, as `built`; what does jobs in the background gives way, a command may end."""
     deadline = time.monotonic() + LONGEST_COMMAND
+    told: set[int] = set()
     with contextlib.ExitStack() as stack:
         while True:
             try:
@@ -84,11 +86,21 @@ def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
                 owner = find_owner(settings.cache_dir)
                 if (owner and owner.mountpoint) or time.monotonic() > deadline:
                     raise
+                if owner and owner.gives_way and owner.pid not in told:
+                    told.add(owner.pid)
+                    _tell_to_end(owner.pid, settings.cache_dir)
                 starter.check_awaited()
                 time.sleep(0.1)
             else:
                 break
         yield engine
+
+
+def _tell_to_end(pid: int, cache_dir: Path) -> None:
+    if is_held(cache_dir, pid):
+        log.info("going on with the jobs of process %d", pid)
+        with contextlib.suppress(OSError):  # it has ended by itself, or is another user's
+            os.kill(pid, signal.SIGTERM)
 
 
 def _expected(group: ExceptionGroup[Exception]) -> Exception:

@@ -66,13 +66,15 @@ class Engine:
 
 
 @contextlib.contextmanager
-def built(settings: Settings) -> Iterator[Engine]:
+def built(settings: Settings, *, gives_way: bool = False) -> Iterator[Engine]:
     """The engine for `settings`; the cache is owned within and closed after.
+
+    `gives_way`: to a mount, see `store.lock.Owner`.
 
     Raises:
         CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
     """
-    store = Store(settings.cache_dir, str(settings.mountpoint or ""))
+    store = Store(settings.cache_dir, str(settings.mountpoint or ""), gives_way=gives_way)
     try:
         credentials = Credentials(settings.endpoint, file=settings.token_file)
         fetching, offline = settings.fetch, settings.offline

@@ -112,8 +112,9 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            settings = self._settings
-            with built(settings) as engine, opened(settings, engine, self._role) as control:
+            settings, role = self._settings, self._role
+            building = built(settings, gives_way=role is Role.JOBS)
+            with building as engine, opened(settings, engine, role) as control:
                 trio.run(self._serve, engine, control)
                 self.left = [] if settings.offline else engine.jobs.left_in_background
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits

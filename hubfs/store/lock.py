@@ -16,11 +16,15 @@ from hubfs.store.files import writing
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a cache, as written in its lock file."""
+    """Who holds a cache, as written in its lock file.
+
+    `gives_way`: it ends on SIGTERM, and whoever owns the cache next goes on with all that it does.
+    """
 
     pid: int
     mountpoint: str = ""
     since: float = 0.0
+    gives_way: bool = False
 
     def __str__(self) -> str:
         where = f", mounted at {self.mountpoint}" if self.mountpoint else ""
@@ -30,8 +34,8 @@ class Owner:
 class CacheLock:
     """The held lock of a cache directory; `was_left_behind` if its last owner did not end well."""
 
-    def __init__(self, directory: Path, mountpoint: str = "") -> None:
-        """Take the lock, and write down who did.
+    def __init__(self, directory: Path, mountpoint: str = "", *, gives_way: bool = False) -> None:
+        """Take the lock, and write down who did; `gives_way` as in `Owner`.
 
         Raises:
             CacheInUse: another process has it.
@@ -51,7 +55,8 @@ class CacheLock:
             ) from None
         # A clean end empties the file.
         self.was_left_behind = os.fstat(self._descriptor).st_size > 0
-        note = json.dumps(asdict(Owner(os.getpid(), mountpoint, time.time()))).encode()
+        owner = Owner(os.getpid(), mountpoint, time.time(), gives_way)
+        note = json.dumps(asdict(owner)).encode()
         # The lock holds without its note, and a cache on a full disk must still be readable.
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 1)  # not empty, for which a full disk has room

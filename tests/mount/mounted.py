@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -78,6 +79,21 @@ class Mounted:
     def hubfs(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return run_hubfs(*arguments, environment=self.environment)
+
+    @contextlib.contextmanager
+    def begin(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that is killed in the end, if it has not ended."""
+        with subprocess.Popen(
+            [HUBFS, *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            try:
+                yield child
+            finally:
+                child.kill()
 
     def mount_command(self, *options: str) -> list[str]:
         """The command that mounts with these options beside the usual ones."""

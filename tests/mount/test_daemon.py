@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -122,6 +123,60 @@ def test_a_mount_does_not_wait_for_long(bare: Mounted) -> None:
     lock.release()
     assert f"in use by process {os.getpid()}" in said
     assert "wait until its jobs have ended" in said
+
+
+def test_a_mount_goes_on_with_what_is_done_in_the_background(bare: Mounted, hub: LocalHub) -> None:
+    """Nobody has to wait for such jobs, or end them, to mount; who looks on goes on looking."""
+    hub.create_repo("acme/large", {"model.gguf": blob(4 * MIB, seed=72)})
+    hub.bandwidth = MIB // 4
+    names = ("--cache-dir", str(bare.cache), "--endpoint", hub.endpoint)
+    done = bare.hubfs("prefetch", "acme/large", "--background", *names)
+    assert done.returncode == 0, done.stderr
+    with bare.begin("jobs", "1", "--follow", *names) as following:
+        hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+        bare.mount()
+        hub.bandwidth = None
+        _, errors = following.communicate(timeout=PATIENCE)
+    assert following.returncode == 0, errors
+    assert sha256(bare / "acme/large/model.gguf") == sha256(blob(4 * MIB, seed=72))
+
+
+def test_a_mount_that_nobody_waits_for_any_more_is_none(bare: Mounted) -> None:
+    """Ctrl-C while it waits for a command that has the cache."""
+    make_private_directory(bare.cache)
+    lock = CacheLock(bare.cache)
+    with bare.begin(*bare.mount_command()) as mounting:
+        wait_until(lambda: "--ready-fd" in processes_of(bare.cache))
+        mounting.send_signal(signal.SIGINT)
+        mounting.communicate(timeout=PATIENCE)
+    wait_until(lambda: not processes_of(bare.cache))
+    lock.release()
+    assert not bare.is_mounted
+    assert "has ended" in bare.log
+
+
+def processes_of(cache: Path) -> str:
+    """The command lines that name a cache."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(each.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return "\n".join(line for line in found if str(cache) in line)
+
+
+def test_who_waits_for_a_cache_does_not_mount_over_who_did_not(
+    bare: Mounted, tmp_path: Path
+) -> None:
+    make_private_directory(bare.cache)
+    lock = CacheLock(bare.cache)
+    with bare.begin(*bare.mount_command()) as mounting:
+        wait_until(lambda: "--ready-fd" in processes_of(bare.cache))
+        done = try_to_mount(bare, bare.root, tmp_path / "other")
+        assert done.returncode == 0, done.stderr
+        bare.adopt()
+        lock.release()
+        _, errors = mounting.communicate(timeout=PATIENCE)
+    assert (mounting.returncode, "is mounted already" in errors) == (1, True), errors
 
 
 def test_several_mounts_with_caches_of_their_own(mount: Mount, mounted: Mounted) -> None:
