@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hubfs.cli.answering import client_of
+from hubfs.cli.answering import client_of, is_answered
 from hubfs.cli.checking import warn_of_webhook
 from hubfs.cli.ending import deaf_at_the_end, deaf_to, terminable
 from hubfs.cli.handing import hand_over
@@ -27,6 +27,7 @@ from hubfs.errors import CacheInUse, UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 OWNER_MOVES_WITHIN = 5.0
+MOUNT_BEGINS_WITHIN = 1.0
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -112,6 +113,8 @@ class Reached:
         if self.role is Role.MOUNT or self.is_own:
             raise gone
         self._stack.close()
+        if self.role is Role.JOBS:  # a mount may have told it to end, and is to have the cache
+            is_answered(self._settings, MOUNT_BEGINS_WITHIN)
         return self._reach()
 
     def _reach(self) -> str:

@@ -80,12 +80,12 @@ def _way_out(owner: Owner | None) -> str:
 
 
 def is_held(directory: Path, pid: int) -> bool:
-    """Whether the process holds the lock of `directory`, unless the kernel does not say."""
+    """Whether the kernel says that the process holds the lock of `directory`."""
     try:
         inode = (directory / "lock").stat().st_ino
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
-        return True
+        return False
     # "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF"; Btrfs has other devices there than in stat.
     held = ((words[4], words[5].rpartition(":")[2]) for words in map(str.split, lines))
     return (str(pid), str(inode)) in held

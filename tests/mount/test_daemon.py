@@ -141,6 +141,19 @@ def test_a_mount_goes_on_with_what_is_done_in_the_background(bare: Mounted, hub:
     assert sha256(bare / "acme/large/model.gguf") == sha256(blob(4 * MIB, seed=72))
 
 
+def test_who_does_not_have_the_cache_is_not_told_to_give_way(bare: Mounted) -> None:
+    """What a lock names is no more than a number: of a process before a crash, or of garbage."""
+    make_private_directory(bare.cache)
+    lock = CacheLock(bare.cache)
+    with subprocess.Popen(["sleep", "100"]) as other:
+        note = {"pid": other.pid, "mountpoint": "", "since": 0.0, "gives_way": True}
+        (bare.cache / "lock").write_text(json.dumps(note))
+        assert f"in use by process {other.pid}" in complaint(bare.hubfs(*bare.mount_command()))
+        assert other.poll() is None
+        other.kill()
+    lock.release()
+
+
 def test_a_mount_that_nobody_waits_for_any_more_is_none(bare: Mounted) -> None:
     """Ctrl-C while it waits for a command that has the cache."""
     make_private_directory(bare.cache)
