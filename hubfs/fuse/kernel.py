@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from hubfs.model.mountinfo import MountEntry, mounts_in
 
 # Of the kernel's readahead: 128 KiB requests cost a third of the speed of 1 MiB ones. Not more,
 # since a page fault reads around itself by as much, and a cold file would pay for it.
@@ -15,36 +16,15 @@ READ_AHEAD_KB = 1024
 _CONNECTIONS = Path("/sys/fs/fuse/connections")
 
 
-@dataclass(frozen=True, slots=True)
-class MountEntry:
-    """One line of /proc/self/mountinfo."""
-
-    mountpoint: str
-    device: str
-    type: str
-    source: str
-
-
 def mounts() -> list[MountEntry]:
     """All mounts that this process sees, oldest first."""
-    found = []
-    for line in os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).split("\n")[:-1]:
-        left, _, right = line.partition(" - ")
-        fields, tail = left.split(" "), right.split(" ")
-        found.append(MountEntry(_unescaped(fields[4]), fields[2], tail[0], _unescaped(tail[1])))
-    return found
+    return mounts_in(Path("/proc/self/mountinfo").read_bytes())
 
 
 def find_mount(mountpoint: Path) -> MountEntry | None:
     """What is mounted at `mountpoint`, on top if several are. Does not touch the mount."""
     wanted = str(mountpoint)
     return next((each for each in reversed(mounts()) if each.mountpoint == wanted), None)
-
-
-def _unescaped(field: str) -> str:
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        field = field.replace(code, character)
-    return field
 
 
 def tune(device: str) -> None:

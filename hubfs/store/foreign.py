@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from hubfs.model.mountinfo import mounts_in
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _OURS: Final = frozenset({"fuse.hubfs"})
 _NO_FILES: Final = frozenset({"proc", "sysfs", "cgroup2", "debugfs", "tracefs"})
@@ -90,16 +92,10 @@ class Walk:
 def devices_of(kinds: frozenset[str]) -> frozenset[int]:
     """The devices of all mounts of these file systems."""
     try:
-        lines = _MOUNTS.read_text(errors="replace").splitlines()
+        found = mounts_in(_MOUNTS.read_bytes())
     except OSError:
         return frozenset()
-    found = set()
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        if right.split(" ", 1)[0] in kinds:
-            major, minor = left.split(" ", 3)[2].split(":")
-            found.add(os.makedev(int(major), int(minor)))
-    return frozenset(found)
+    return frozenset(each.st_dev for each in found if each.type in kinds)
 
 
 def is_mount_of_ours(path: str) -> bool:

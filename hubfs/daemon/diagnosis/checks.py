@@ -22,6 +22,7 @@ from hubfs.daemon.registry import Running, find_running
 from hubfs.daemon.secrets import exposed
 from hubfs.errors import HubfsError, MountFailed
 from hubfs.fuse import kernel, mountpoints
+from hubfs.model.mountinfo import MountEntry
 
 QUICK, SLOW = 10.0, 25.0
 
@@ -166,7 +167,7 @@ def _mount_checks(cache: Path) -> list[Check]:
     return [Check("mount", QUICK, bind(_judged, each, cache)) for each in mounts]
 
 
-def _judged(mount: kernel.MountEntry, cache: Path) -> Iterator[Verdict]:
+def _judged(mount: MountEntry, cache: Path) -> Iterator[Verdict]:
     path = Path(mount.mountpoint)
     running = find_running(path, cache)
     facts = MountFacts(
