@@ -175,10 +175,13 @@ class OpenContent:
         return sum(occupied_by(each) for each in found if not each.st_nlink)
 
     def close_files(self) -> None:
-        """Close all descriptors. No read may be under way."""
-        for blob in [self._blob, *self._retired_blobs]:
+        """Close all descriptors; from now on nothing is here. No read may be under way."""
+        blobs = [self._blob, *self._retired_blobs]
+        partials = [self.transfer.partial if self.transfer else None, *self.retired]
+        self._blob = self.transfer = None
+        for blob in blobs:
             if blob is not None:
                 os.close(blob.descriptor)
-        partials = [self.transfer.partial] if self.transfer else []
-        for partial in partials + self.retired:
-            partial.close()
+        for partial in partials:
+            if partial is not None:
+                partial.close()

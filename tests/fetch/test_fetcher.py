@@ -206,6 +206,24 @@ async def test_a_read_that_outlives_its_file_is_answered_and_leaves_nothing_open
             await rig.fetcher.ensure(opened, ByteRange(0, len(DATA)))
 
 
+@pytest.mark.parametrize("is_blob", [False, True])
+async def test_what_is_closed_is_not_here_though_all_of_it_was(
+    hub: LocalHub, cache: Path, is_blob: bool
+) -> None:
+    """The numbers of its descriptors may be those of other files by now."""
+    async with running(hub, cache) as rig:
+        for _ in range(1 + is_blob):  # first a transfer's file, then a blob's
+            opened = rig.open(REPO, "small.bin")
+            assert await rig.read(opened, 0, len(SMALL)) == SMALL
+            while not opened.is_complete:
+                await trio.sleep(0.01)
+            rig.fetcher.release(opened)
+            await until(lambda: not rig.fetcher.opened)
+        assert opened.at_hand(ByteRange(0, 1)) is None
+        with pytest.raises(FetchStopped):
+            await rig.fetcher.ensure(opened, ByteRange(0, 1))
+
+
 class Distrusting(trio.abc.Instrument):
     """Gives a blob up as soon as it is one, before those who waited for it can go on."""
 
