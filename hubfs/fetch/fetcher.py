@@ -393,7 +393,7 @@ class Fetcher:
             raise
 
     def _open_file(self, content: Content) -> Partial | OpenBlob:
-        recheck(self._store.blobs, content)
+        recheck(self._store, content)
         return self._blob_of(content) or self._store.partials.open(content)
 
     def fresh_bytes(self, repo: str) -> int:

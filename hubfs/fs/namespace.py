@@ -112,16 +112,18 @@ class Namespace:
         """A name that is no alias: from the index if it is known, else from the Hub."""
         spelt = str(RevisionName(repo.name, revision))
         remaining = self._misses.remaining(repo.kind, spelt)
-        if remaining:
-            return absent(remaining)
-        try:
-            if repo.org or revision or self._syncer.find(repo, revision):
-                return await self._ask_for_repo(repo, revision)
-            return await self._ask_for_org(repo.kind, repo.name)
-        except NotOnHub as error:
-            log.info("%s", error)
-            self._misses.add(repo.kind, spelt)
-            return absent(NEGATIVE_TTL)
+        if not remaining:
+            try:
+                if repo.org or revision or self._syncer.find(repo, revision):
+                    return await self._ask_for_repo(repo, revision)
+                return await self._ask_for_org(repo.kind, repo.name)
+            except NotOnHub as error:
+                log.info("%s", error)
+                self._misses.add(repo.kind, spelt)
+                remaining = NEGATIVE_TTL
+        if self._catalog.has_aliases_in(repo.kind, spelt):
+            return await self._org(repo.kind, spelt)  # all of its repos have other names by now
+        return absent(remaining)
 
     async def _ask_for_org(self, kind: RepoKind, name: str) -> Attributes:
         """`name` at the root: an organisation, another spelling of one, or a legacy repo."""

@@ -115,8 +115,14 @@ class Catalog:
 
     def has_org(self, kind: RepoKind, name: str) -> bool:
         """Whether `name` is an organisation with a known repo."""
-        prefix = self._key(kind, f"{name}/")
-        with self._index.read() as txn, txn.cursor(db=self._table("repos")) as cursor:
+        return self._is_any_in("repos", self._key(kind, f"{name}/"))
+
+    def has_aliases_in(self, kind: RepoKind, org: str) -> bool:
+        """Whether `org` is an organisation in which a known repo has another name."""
+        return self._is_any_in("aliases", self._key(kind, f"{org}/"))
+
+    def _is_any_in(self, table: str, prefix: bytes) -> bool:
+        with self._index.read() as txn, txn.cursor(db=self._table(table)) as cursor:
             return bool(cursor.set_range(prefix)) and cursor.key().startswith(prefix)
 
     def _tops(self, table: str, kind: RepoKind) -> Iterator[tuple[str, bool]]:

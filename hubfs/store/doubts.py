@@ -12,26 +12,26 @@ from hubfs.store.blobs import Blobs
 from hubfs.store.files import sync_directory, writing
 from hubfs.store.links import Stamp, has_writer, stilled
 from hubfs.store.rehash import digests_of
+from hubfs.store.store import Store
 
 log = logging.getLogger(__name__)
 
 
-def recheck(blobs: Blobs, content: Content) -> None:
+def recheck(store: Store, content: Content) -> None:
     """If the blob of `content` is in doubt, read it whole: it is trusted again, or given up.
 
-    The other names of a file that is given up keep what they hold. Blocks for
-    as long as the disk takes.
+    The other names of a file that is given up keep what they hold; one without any is set aside.
+    Blocks for as long as the disk takes.
 
     Raises:
         StoreFull: a wrong one cannot be removed.
     """
+    blobs = store.blobs
     if blobs.find(content) is None:
         blobs.recover(content)
     sha256 = blobs.find(content)
-    if sha256 is None or not _is_in_doubt(blobs, sha256) or _is_right(blobs, sha256):
-        return
-    log.warning("blob %s was changed from outside: it is given up", sha256)
-    _give_up(blobs, sha256)
+    if sha256 is not None and _is_in_doubt(blobs, sha256) and not _is_right(blobs, sha256):
+        _give_up(store, sha256)
 
 
 def _is_in_doubt(blobs: Blobs, sha256: str) -> bool:
@@ -71,11 +71,19 @@ def _is_right_now(blobs: Blobs, sha256: str, descriptor: int) -> bool:
     return True
 
 
-def _give_up(blobs: Blobs, sha256: str) -> None:
+def _give_up(store: Store, sha256: str) -> None:
     # The file first: a file without a record would be taken for a blob.
-    path = blobs.path(sha256)
-    with writing(path):
-        path.unlink(missing_ok=True)
-        sync_directory(path.parent)
-    blobs.forget(sha256)
-    blobs.links.drop_all([sha256])
+    path = store.blobs.path(sha256)
+    fate = "is not there"
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_nlink > 1:
+            with writing(path):
+                path.unlink(missing_ok=True)
+                sync_directory(path.parent)
+            fate = "was changed from outside, where it stays"
+        else:
+            aside = store.checkup.mending.set_file_aside(path)
+            fate = f"was changed from outside, and is moved to {aside}"
+    log.warning("blob %s %s: it is given up", sha256, fate)
+    store.blobs.forget(sha256)
+    store.blobs.links.drop_all([sha256])

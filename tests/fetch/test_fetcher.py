@@ -215,8 +215,8 @@ async def test_what_is_closed_is_not_here_though_all_of_it_was(
         for _ in range(1 + is_blob):  # first a transfer's file, then a blob's
             opened = rig.open(REPO, "small.bin")
             assert await rig.read(opened, 0, len(SMALL)) == SMALL
-            while not opened.is_complete:
-                await trio.sleep(0.01)
+            await until(lambda: not rig.fetcher.under_way[0])
+            assert opened.is_complete
             rig.fetcher.release(opened)
             await until(lambda: not rig.fetcher.opened)
         assert opened.at_hand(ByteRange(0, 1)) is None

@@ -98,6 +98,19 @@ def test_a_renamed_repo_is_found_under_its_old_name(shared: Mounted) -> None:
     assert link(shared / f"tree-old/before@{commit}") == f"../tree-new/after@{commit}"
 
 
+def test_an_organisation_that_is_empty_by_now_still_has_the_names_that_are_known(
+    shared: Mounted,
+) -> None:
+    """The Hub says of none that it was there: a name in it must have been asked for before."""
+    hub = shared.hub
+    hub.create_repo("tree-left/before", {"config.json": b"{}"})
+    hub.rename_repo("tree-left/before", "tree-gone/after")
+    register = ("register", "tree-left/before", "--wait", "--cache-dir", str(shared.cache))
+    assert shared.hubfs(*register).returncode == 0
+    assert link(shared / "tree-left/before") == "../tree-gone/after"
+    assert (shared / "tree-left/before/config.json").read_bytes() == b"{}"
+
+
 def test_a_name_in_another_case_is_a_symlink(shared: Mounted) -> None:
     shared.hub.create_repo("Tree-Case/Model", {"config.json": b"{}"})
     assert (shared / "Tree-Case/MODEL/config.json").read_bytes() == b"{}"

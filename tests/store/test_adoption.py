@@ -52,7 +52,7 @@ def source(tmp_path: Path) -> Path:
 
 def checked(store: Store, data: bytes = DATA) -> bytes | None:
     """What is read of the content, after a blob in doubt was looked at."""
-    recheck(store.blobs, lfs_content(data))
+    recheck(store, lfs_content(data))
     return read(store, lfs_content(data))
 
 
@@ -101,9 +101,10 @@ def test_a_linked_file_that_is_changed_is_never_read(store: Store, source: Path)
     adopt(store, source)
     write_in_place(source, WRONG)
     assert read(store, lfs_content(DATA)) is None
-    recheck(store.blobs, lfs_content(DATA))
+    recheck(store, lfs_content(DATA))
     assert store.blobs.find(lfs_content(DATA)) is None
     assert source.read_bytes() == WRONG + DATA[len(WRONG) :]
+    assert not (store.directory / "bad").exists()
     admit(store, lfs_content(DATA), DATA)
     assert read(store, lfs_content(DATA)) == DATA
 

@@ -209,7 +209,7 @@ def crash_after_rename(store: Store, content: Content) -> Store:
 def test_a_crash_after_the_rename_loses_no_lfs_blob(store: Store) -> None:
     store = crash_after_rename(store, lfs_content(DATA))
     assert read(store, lfs_content(DATA)) is None  # nobody has said that it is right
-    recheck(store.blobs, lfs_content(DATA))
+    recheck(store, lfs_content(DATA))
     assert read(store, lfs_content(DATA)) == DATA
     assert store.blobs.find(lfs_content(DATA)) == sha256_of(DATA)
     assert store.partials.held_bytes(lfs_content(DATA)) == 0
@@ -222,9 +222,10 @@ def test_what_a_crash_left_in_place_is_given_up_if_it_is_wrong(store: Store) -> 
     path.chmod(0o600)
     path.write_bytes(DATA[::-1])
     path.chmod(0o444)
-    recheck(store.blobs, lfs_content(DATA))
+    recheck(store, lfs_content(DATA))
     assert store.blobs.find(lfs_content(DATA)) is None
     assert read(store, lfs_content(DATA)) is None
+    assert [each.read_bytes() for each in (store.directory / "bad").iterdir()] == [DATA[::-1]]
     store.close()
 
 
