@@ -205,13 +205,15 @@ class Fetcher:
         """Everything that is open, or still at work."""
         return list(self._open.values())
 
-    def allow(self, left: float, reason: str = "") -> None:
+    def allow(self, left: float, most: float = math.inf, reason: str = "") -> None:
         """Let so many bytes be asked for from now on; with a `reason`, no new ones at all.
+
+        Contents of more than `most` bytes are never fetched whole unless somebody asks for that.
 
         Then what nobody has open any more, and would have been filled, is let go until
         there is room: as long as it is open its part takes some that nobody may take back.
         """
-        self.room.allow(left, reason)
+        self.room.allow(left, most, reason)
         if self.room.is_tight:
             for opened in self.opened:
                 self._retire_if_idle(opened)
@@ -444,6 +446,8 @@ class Fetcher:
             self._lead(opened)
 
     def _wants_fill(self, transfer: Transfer) -> bool:
+        if transfer.content.size > self.room.most:
+            return False
         if self._settings.fill is Fill.AUTO:
             return transfer.plan.streams.is_earnest
         return self._settings.fill is Fill.ALWAYS
@@ -481,6 +485,8 @@ class Fetcher:
             self._ahead -= 1
 
     async def _complete_quietly(self, content: Content, source: Source) -> None:
+        if content.size > self.room.most:
+            return
         try:
             await self.complete(content, source)
         except HubfsError as error:

@@ -15,6 +15,7 @@ class Room:
 
     def __init__(self) -> None:
         self.left = math.inf
+        self.most = math.inf  # that can be here at once, were all the rest deleted
         self.reason = ""  # why nothing new is kept, as long as it is so
         self.is_disk_full = False
         self._news = trio.Event()
@@ -25,9 +26,9 @@ class Room:
         """Whether nothing can be deleted to make room, so that nothing new is kept."""
         return bool(self.reason)
 
-    def allow(self, left: float, reason: str) -> None:
+    def allow(self, left: float, most: float, reason: str) -> None:
         """So much may be asked for from now on; with a `reason`, nothing new at all."""
-        self.left, self.reason = left, reason
+        self.left, self.most, self.reason = left, most, reason
         self._allowed.set()
         self._allowed = trio.Event()
 

@@ -14,9 +14,9 @@ MOST_FAILURES = 100
 class Tally:
     """What a run has done so far. Sizes in bytes.
 
-    `size` counts files that are here, fetched or found; `moved` only what came
-    over the network, or off the disk, in this run. `under_way` gives the same
-    two of files that are not done yet.
+    `size` counts what is here, fetched or found; `moved` only what came over the
+    network, or off the disk, in this run. `under_way` gives the same two of files
+    that are not done yet.
     """
 
     files: int = 0
@@ -31,6 +31,11 @@ class Tally:
     def note_file(self, size: int, moved: int) -> None:
         """A file of `size` bytes is done; `moved` of them came just now."""
         self.files += 1
+        self.size += size
+        self.moved += moved
+
+    def note_part(self, size: int, moved: int) -> None:
+        """Of a file that is not gone on with, `size` bytes are here; `moved` came just now."""
         self.size += size
         self.moved += moved
 

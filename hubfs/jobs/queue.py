@@ -429,8 +429,8 @@ class JobQueue:
         return [run.record() for _, run in sorted(self._running.items())]
 
     def count_waiting(self) -> int:
-        """How many wait to be run."""
-        return len(self._waiting)
+        """How many wait to be run, or to be asked for again."""
+        return len(self._waiting) + len(self._parked)
 
     def pace(self, number: int) -> Pace:
         """How fast a job goes."""

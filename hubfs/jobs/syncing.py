@@ -24,6 +24,7 @@ from hubfs.jobs.states import may_pass
 from hubfs.jobs.transport import Transport
 from hubfs.model.classification import classify
 from hubfs.model.identifiers import RepoId, RepoKind
+from hubfs.model.units import counted
 from hubfs.store.catalog import Catalog
 from hubfs.store.records import RefusalRecord
 from hubfs.sync.syncer import Synced, Syncer
@@ -117,21 +118,24 @@ class Syncing:
 
     async def _sync_all(self, run: Run) -> None:
         refused: list[tuple[RepoId, HubError]] = []
-        count = 0
+        count = incomplete = 0
+        passing = False
         for repo in self._known():
             count += 1
             try:
                 await self._bring_small_files(run, await self._sync(repo, ""))
             except HubError as error:
                 refused.append((repo, error))
+                passing |= may_pass(error)
                 run.tally.note_failure(str(repo), _reason(repo, error))
                 run.log(f"{repo}: {error}", "error")
             except JobIncomplete as error:
+                incomplete += 1
+                passing |= may_pass(error)
                 run.log(f"{repo}: {error}", "error")
         run.result.update(repos=count, refused=len(refused))
-        if run.tally.failed:
-            passing = any(may_pass(error) for _, error in refused)
-            text = f"{len(refused)} of {count} repos could not be synced"
+        if refused or incomplete:
+            text = f"{len(refused) + incomplete} of {counted(count, 'repo')} could not be synced"
             cut_off = [_reason(*each) for each in refused if isinstance(each[1], NoConnection)]
             text += f": {cut_off[0]}" if cut_off else ""
             raise JobIncomplete(text, may_pass=passing, lacks_connection=bool(cut_off))

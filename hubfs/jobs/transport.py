@@ -14,6 +14,7 @@ from hubfs.jobs.run import Run
 from hubfs.jobs.states import may_pass
 from hubfs.model.content import MIB, Content, Source
 from hubfs.model.text import shown
+from hubfs.model.units import counted
 
 AT_ONCE = 32  # round trips, not bytes, are what small files take
 LARGE = 8 * MIB
@@ -38,6 +39,7 @@ class Transport:
         self._under_way: dict[str, _UnderWay] = {}
         self._fatal: HubfsError | None = None
         self._may_pass = False
+        self._taken = self._failed = 0
         self._large = trio.CapacityLimiter(LARGE_AT_ONCE)
         run.tally.under_way = self._moved
 
@@ -60,9 +62,8 @@ class Transport:
                 nursery.start_soon(self._work, files, nursery.cancel_scope)
         if self._fatal is not None:
             raise self._fatal
-        tally = self._run.tally
-        if tally.failed:
-            text = f"{tally.failed} of {tally.files_total} files could not be fetched"
+        if self._failed:
+            text = f"{self._failed} of {counted(self._taken, 'file')} could not be fetched"
             hint = "the job names them; try again with: hubfs jobs ID --retry"
             raise JobIncomplete(text, may_pass=self._may_pass, hint=hint)
 
@@ -70,6 +71,7 @@ class Transport:
         self, files: Iterator[tuple[Content, Source]], everything: trio.CancelScope
     ) -> None:
         for content, source in files:
+            self._taken += 1
             try:
                 await self._bring_one(content, source)
             except _FATAL as error:
@@ -79,6 +81,7 @@ class Transport:
                 self._note_failure(source, error)
 
     def _note_failure(self, source: Source, error: HubfsError) -> None:
+        self._failed += 1
         self._may_pass |= may_pass(error)
         self._run.tally.note_failure(source.path, str(error))
         self._run.log(f"{shown(source.path)}: {error}", "error")
@@ -92,6 +95,10 @@ class Transport:
             if content.size:
                 async with self._large if content.size >= LARGE else nullcontext():
                     await self._fetcher.complete(content, source)
+        except BaseException:
+            here = self._fetcher.cached_bytes(content)
+            self._run.tally.note_part(here, max(0, here - before))
+            raise
         finally:
             del self._under_way[content.key]
         self._run.tally.note_file(content.size, content.size - before)

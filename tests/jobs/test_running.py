@@ -11,7 +11,9 @@ import pytest
 import trio
 
 from hubfs.errors import WrongJobState
-from hubfs.jobs.queue import Resumption
+from hubfs.jobs.files import repo_named
+from hubfs.jobs.queue import Resumption, Wanted
+from hubfs.jobs.states import JobKind
 from hubfs.jobs.transport import AT_ONCE
 from hubfs.model.content import MIB
 from hubfs.store.records import pack
@@ -81,6 +83,25 @@ async def test_a_file_that_fails_is_named_and_the_others_come(
         await rig.ended(engine.jobs, job.id)
 
 
+async def test_of_many_repos_each_is_blamed_for_its_own_files(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    for name in ("acme/first", "acme/gated", "acme/other"):
+        hub.create_repo(name, {"config.json": name.encode(), "README.md": b"# of " + name.encode()})
+    hub.faults.add(Fault("status", status=404, path="*gated*README.md", times=None))
+    async with rig.engine(hub, tmp_path / "cache") as engine:
+        for name in ("acme/first", "acme/gated", "acme/other"):
+            await engine.syncer.ensure(repo_named(name), "")
+        everything = {"repo": "", "revision": "", "eager_size": MIB}
+        job = await engine.jobs.submit(Wanted(JobKind.SYNC, everything))
+        done = await rig.ended(engine.jobs, job.id)
+        lines = [line.text for line in await engine.jobs.lines(job.id)]
+    assert (done.state, done.files, done.failed) == ("failed", 5, 1)
+    assert done.error == "1 of 3 repos could not be synced"
+    assert "acme/gated: 1 of 2 files could not be fetched" in lines
+    assert not any(line.startswith("acme/other: ") and "could not" in line for line in lines)
+
+
 async def test_a_repo_that_is_not_there_fails_with_its_reason(
     hub: LocalHub, tmp_path: Path
 ) -> None:
@@ -103,6 +124,7 @@ async def test_a_job_called_off_ends_at_once_and_keeps_its_bytes(
         with trio.fail_after(rig.PATIENCE):
             called_off = await engine.jobs.cancel(job.id)
         assert called_off.state == "cancelled"
+        assert called_off.size > 0  # of files that are not whole, what is here
         with pytest.raises(WrongJobState):
             await engine.jobs.cancel(job.id)
         hub.bandwidth = None
@@ -117,6 +139,9 @@ async def test_a_stopped_job_goes_on_after_a_restart(hub: LocalHub, tmp_path: Pa
     async with rig.engine(hub, tmp_path / "cache") as engine:
         job = await engine.jobs.submit(rig.download("acme/model"))
         await rig.until_moved(engine.jobs, job.id)
+    async with rig.engine(hub, tmp_path / "cache", resumes=Resumption.NOTHING) as engine:
+        assert engine.jobs.find(job.id).size > 0
+        assert engine.jobs.count_waiting() == 1
     hub.log.wait_idle()
     hub.bandwidth = None
     async with rig.engine(hub, tmp_path / "cache") as engine:

@@ -116,6 +116,23 @@ def test_a_budget_is_kept_while_many_read_many_times_as_much(mounted: Mounted) -
     assert log.content_bytes(f"{SHELF}/{PINNED}") == len(SMALL[PINNED])
 
 
+@pytest.mark.parametrize("fill", ["auto", "always"])
+def test_what_is_larger_than_the_budget_is_read_and_takes_no_room_for_long(
+    hub: LocalHub, mount: Mount, fill: str
+) -> None:
+    """It could never be here whole: nobody tries, and others find room as soon as it is closed."""
+    huge, other = sample(98, 3 * BUDGET), sample(97, BUDGET // 2)
+    hub.create_repo(REPO, {"huge.bin": File(huge, lfs=True)})
+    hub.create_repo(SHELF, {"other.bin": File(other, lfs=True)})
+    mounted = mount("--cache-size", str(BUDGET), "--min-free", "none", "--fill", fill)
+    assert sha256(mounted / REPO / "huge.bin") == sha256(huge)
+    done = mounted.hubfs("prefetch", SHELF, "--cache-dir", mounted.cache)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: taken(mounted.cache) <= BUDGET)
+    hub.log.wait_idle()
+    assert hub.log.content_bytes(f"{REPO}/huge.bin") <= len(huge) + BUDGET
+
+
 def test_what_is_opened_again_is_used_though_the_kernel_reads_it(mounted: Mounted) -> None:
     """A file that the kernel reads by itself counts as used all the same: by its opens."""
     names = [f"{number}.bin" for number in range(6)]
