@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import subprocess
@@ -63,12 +62,12 @@ class Readiness:
         self.check_awaited()
         self._answer(READY)
 
-    def refuse(self, error: HubfsError) -> None:
-        """It is not; say why."""
+    def refuse(self, error: HubfsError) -> bool:
+        """It is not; say why. Returns whether there is anybody who has been told."""
         kinds = (each.__name__ for each in type(error).__mro__)
         kind = next((each for each in kinds if each in _KINDS), "")
         message = str(error).replace("\n", " ")
-        self._answer(f"{kind}\n{message}\n{error.hint}")
+        return self._answer(f"{kind}\n{message}\n{error.hint}")
 
     def check_awaited(self) -> None:
         """See to it that whoever started this process still waits for its answer.
@@ -82,9 +81,14 @@ class Readiness:
             if poll.poll(0):
                 raise HubfsError("the command that started this daemon has ended")
 
-    def _answer(self, text: str) -> None:
-        if self._descriptor is not None:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self._descriptor, text.encode())
+    def _answer(self, text: str) -> bool:
+        if self._descriptor is None:
+            return False
+        try:
+            os.write(self._descriptor, text.encode())
+        except BrokenPipeError:
+            return False
+        finally:
             os.close(self._descriptor)
             self._descriptor = None
+        return True

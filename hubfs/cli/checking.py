@@ -90,6 +90,15 @@ def warn_of_exposed(layer: Layer) -> None:
         warn(UsageError(f"{file} holds secrets, and others may read it", hint=f"chmod 600 {file}"))
 
 
+def warn_of_token(layer: Layer) -> None:
+    """Say that the named file of the token is not there; it may come later."""
+    chosen = layer["token_file"]
+    if chosen.value is not None and not chosen.value.exists():
+        text = f"{chosen.place}: there is no {chosen.value}"
+        hint = "requests go without a token until it is there; it is read as soon as it is"
+        warn(UsageError(text, hint=hint))
+
+
 def warn(trouble: HubfsError) -> None:
     """Say what is not as it should be, though the command goes on, on standard error."""
     click.secho(f"hubfs: {trouble}", fg="yellow", err=True)

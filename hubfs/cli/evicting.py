@@ -10,7 +10,7 @@ from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, 
 from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Json
-from hubfs.model.units import size_text
+from hubfs.model.units import counted, size_text
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would go.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -73,7 +73,8 @@ def rm(repo: str, *, force: bool, dry_run: bool, as_json: bool, settings: Settin
         return
     _show(job, dry_run=dry_run)
     if job["result"]["shared"]:
-        click.echo(f"{job['result']['shared']} files stay, since others have them too")
+        stay = counted(job["result"]["shared"], "file stays", "files stay")
+        click.echo(f"{stay}, since others have them too")
     if not dry_run:
         click.echo(f"{repo} is forgotten")
 

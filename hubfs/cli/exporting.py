@@ -15,6 +15,7 @@ import click
 
 from hubfs.cli.ending import exit_code_of
 from hubfs.cli.following import conclude, follow
+from hubfs.cli.globs import choosing_files
 from hubfs.cli.paths import PATH
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.showing import Display, display, files_text, show_json
@@ -34,8 +35,7 @@ _WARNING: Final = "linked files are the cache's own: whoever changes one in plac
 @click.command()
 @click.argument("repo", metavar="REPO[@REV]", shell_complete=complete_repo)
 @click.argument("directory", metavar="DIR", type=PATH)
-@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No file that matches; repeatable.")
+@choosing_files
 @click.option("--link", is_flag=True, help="Link the cache's own files, read-only; takes no room.")
 @click.option("--copy", is_flag=True, help="Copy even where blocks could be shared.")
 @click.option("--force", is_flag=True, help="Replace files that differ.")

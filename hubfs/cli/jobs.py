@@ -59,6 +59,8 @@ def jobs(  # noqa: PLR0913 - an option is an argument
     """
     if number is None and (is_followed or cancel or retry):
         raise UsageError("which job?", hint="give its id; hubfs jobs lists them")
+    if cancel and (retry or is_followed):
+        raise UsageError("--cancel goes alone", hint="leave the other option out")
     with reached(settings) as engine:
         if number is None:
             _list(engine.client.get("/v1/hub/jobs", limit=limit)["jobs"], as_json=as_json)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hubfs.cli.background import Readiness, start
-from hubfs.cli.checking import checked, warn_of_exposed
+from hubfs.cli.checking import checked, warn_of_exposed, warn_of_token
 from hubfs.cli.options import PUBLIC, given_sources, options_of
 from hubfs.cli.paths import PATH
 from hubfs.cli.serving import LOG_NAME, log_file_of, serve
@@ -53,6 +53,8 @@ def mount(
         layer = sources.combined()
         if checked(layer, mountpoint).log.log_file is not None and foreground:
             warn_of_exposed(layer)  # the log, which says it too, is not before anybody's eyes
+        if foreground:
+            warn_of_token(layer)
         serve(sources, layer, mountpoint, Readiness(ready_fd), foreground=ready_fd is None)
         return
     settings = launch(sources, mountpoint)
@@ -72,6 +74,7 @@ def launch(sources: Sources, mountpoint: Path, *, fake: bool = False) -> Setting
     layer = sources.combined()
     settings = checked(layer, mountpoint)
     warn_of_exposed(layer)
+    warn_of_token(layer)
     if not fake:
         start(["mount", str(mountpoint), *sources.arguments()], log_file_of(settings))
     return settings

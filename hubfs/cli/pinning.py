@@ -103,6 +103,8 @@ def _tell(pin: Json) -> None:
         click.echo(f"  list it: hubfs sync {_text(pin).partition(':')[0]}")
         return
     click.echo(text + f"{files_text(pin['files'])}, {size_text(pin['size'])}")
+    if not pin["files"]:
+        click.secho("  none of its files is called so now: hubfs ls tells their names", fg="yellow")
     if pin["cached"] < pin["size"]:
         missing = size_text(pin["size"] - pin["cached"])
         click.echo(f"  {missing} of it are not here; to fetch them: hubfs prefetch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hubfs.cli.following import conclude, follow
+from hubfs.cli.globs import choosing_files
 from hubfs.cli.handing import ensure_daemon
 from hubfs.cli.reaching import Reached, complete_repo, engine_options, reached, split_revision
 from hubfs.cli.showing import files_text, show_json
@@ -33,8 +34,7 @@ def webhook_named(_: click.Context, parameter: click.Parameter, text: str) -> st
 @click.argument(
     "repos", nargs=-1, required=True, metavar="REPO[@REV]...", shell_complete=complete_repo
 )
-@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No file that matches; repeatable.")
+@choosing_files
 @click.option("--background", is_flag=True, help="Return at once; a daemon does the work.")
 @click.option("--check", is_flag=True, help="Say what is missing and fetch nothing; exits with 3.")
 @click.option(

@@ -6,6 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+import click
+
 from hubfs.cli.background import Readiness
 from hubfs.config import Settings
 from hubfs.config.resolving import Sources, settings_from
@@ -50,7 +52,9 @@ def serve(
             log.warning("%s holds secrets, and others may read it: chmod 600 it", file)
         daemon.run(settings, Reloading(sources, layer, mountpoint, sink), readiness)
     except HubfsError as error:
-        readiness.refuse(error)
+        # Where the log is another daemon's, nothing of this one belongs there.
+        if readiness.refuse(error):
+            raise click.exceptions.Exit(1) from None
         raise
 
 

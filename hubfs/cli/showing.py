@@ -84,7 +84,8 @@ def progress_text(job: Json) -> str:
     progress = job["progress"]
     if not progress["files_total"]:
         return ""
-    text = f"{progress['files']}/{progress['files_total']} files"
+    text = "would go: " if job["arguments"].get("dry_run") else ""
+    text += f"{progress['files']}/{progress['files_total']} files"
     text += f", {size_text(progress['bytes'])} of {size_text(progress['bytes_total'])}"
     if job["state"] == "running" and progress["rate"]:
         text += f", {size_text(progress['rate'])}/s, {seconds_text(progress['eta'])} left"

@@ -16,7 +16,7 @@ from hubfs.cli.showing import files_text, show_json, show_table
 from hubfs.config import Settings
 from hubfs.control.client import Json
 from hubfs.errors import HubfsError, UsageError
-from hubfs.model.units import size_text
+from hubfs.model.units import counted, size_text
 
 CLEAN: Final = 0
 PUT_RIGHT: Final = 1
@@ -127,7 +127,7 @@ def _row(finding: Json) -> tuple[str, ...]:
 def _verdict(result: Json) -> str:
     if not result["found"]:
         return "nothing is wrong"
-    text = f"{result['put_right']} errors put right, {result['left']} left"
+    text = f"{counted(result['put_right'], 'error')} put right, {result['left']} left"
     if result["set_aside"]:
         text += f"; {result['set_aside']} set aside in {result['bad']}"
     if result["refetched"]:

@@ -14,7 +14,7 @@ from hubfs.cli.reaching import engine_options
 from hubfs.cli.serving import open_log
 from hubfs.config import Settings
 from hubfs.control.roles import Role
-from hubfs.errors import CacheInUse, HubfsError
+from hubfs.errors import HubfsError
 
 
 @click.command(hidden=True)
@@ -40,11 +40,9 @@ def work(*, ready_fd: int | None, linger: float, settings: Settings) -> None:
                 worker.end_when_idle(linger)
                 worker.join()
             is_done = not worker.left  # or one came in the moment of its end
-    except CacheInUse as error:
-        readiness.refuse(error)
-        raise click.exceptions.Exit(1) from None  # whoever asked for it says so, if need be
     except HubfsError as error:
-        readiness.refuse(error)
+        if readiness.refuse(error):
+            raise click.exceptions.Exit(1) from None  # whoever asked for it says so, if need be
         raise
 
 

@@ -16,6 +16,7 @@ Json: TypeAlias = dict[str, Any]
 
 LONGEST_SILENCE = 60.0
 _ENDED = frozenset({"completed", "failed", "cancelled"})
+_GOES_ON = "its jobs go on when it runs again, or when they are asked for again"
 
 
 def has_ended(job: Json) -> bool:
@@ -177,16 +178,17 @@ def _jobs_in(lines: Iterator[str]) -> Iterator[Json]:
     for line in lines:
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
-    raise Gone("the daemon has ended", hint="its jobs go on when it runs again")
+    raise Gone("the daemon has ended", hint=_GOES_ON)
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
+    except httpx.TimeoutException as error:
+        raise Gone("the daemon does not answer", hint="see its log") from error
     except httpx.HTTPError as error:
-        hint = "see its log; its jobs go on when it runs again"
-        raise Gone(f"the daemon does not answer: {error}", hint=hint) from error
+        raise Gone("the daemon has ended", hint=_GOES_ON) from error
 
 
 def _error_of(answer: httpx.Response) -> HubfsError:

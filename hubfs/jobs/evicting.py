@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial as bind
+from shlex import quote
 from typing import Any
 
 import trio
@@ -20,7 +21,7 @@ from hubfs.budget.sharing import names_of_items
 from hubfs.errors import RevisionNotFound, StillNeeded
 from hubfs.jobs.files import canonical, repo_named
 from hubfs.jobs.run import Run
-from hubfs.model.units import size_text
+from hubfs.model.units import counted, size_text
 from hubfs.store.catalog import Catalog
 from hubfs.store.ledger import Item
 from hubfs.store.pins import Pins
@@ -93,7 +94,7 @@ class Evicting:
         run.tally.size = run.tally.size_total = size
         run.result.update(items=count, size=size, going=[_described(item, names) for item in shown])
         verb = "would go" if run.arguments["dry_run"] else "are deleted"
-        run.log(f"{count} files of {size_text(size)} {verb}")
+        run.log(f"{counted(count, 'file')} of {size_text(size)} {verb}")
 
     # --- what only one repo has --------------------------------------------------------
 
@@ -108,7 +109,8 @@ class Evicting:
         if not run.arguments["dry_run"]:
             await self._forget(parting, pins, is_whole=not run.arguments["revision"])
             await self._evictor.evict(parting.items, is_forced=run.arguments["force"])
-            run.log(f"{parting.repo} is forgotten; {parting.shared} files stay that others have")
+            shared = counted(parting.shared, "file stays", "files stay")
+            run.log(f"{parting.repo} is forgotten; {shared} that others have")
 
     async def _parting(self, run: Run) -> Parting:
         revision = run.arguments["revision"]
@@ -131,7 +133,7 @@ class Evicting:
 
     def _refuse_if_needed(self, parting: Parting, pins: list[PinRecord]) -> None:
         if pins:
-            hint = f"hubfs unpin {pins[0].text}, or give --force, which unpins it"
+            hint = f"hubfs unpin {quote(pins[0].text)}, or give --force, which unpins it"
             raise StillNeeded(f"{parting.repo} is pinned", hint=hint)
         opened = self._evictor.names_open()
         count = sum(item.name in opened for item in parting.items)

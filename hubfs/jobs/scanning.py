@@ -21,6 +21,7 @@ from hubfs.jobs.restoring import restore
 from hubfs.jobs.run import Run
 from hubfs.jobs.survey import Candidate, Survey, survey_of
 from hubfs.model.text import shown
+from hubfs.model.units import counted
 from hubfs.store.adoption import Adopter
 from hubfs.store.catalog import Catalog
 from hubfs.store.foreign import is_mount_of_ours
@@ -109,9 +110,8 @@ class Scan:
         tally.under_way = self._moved
         for path, reason in survey.unreadable.items():
             self._note_failure(path, 0, reason)
-        run.log(
-            f"{tally.files_total} files, {tally.size_total} bytes below {run.arguments['path']}"
-        )
+        files = counted(tally.files_total, "file")
+        run.log(f"{files}, {tally.size_total} bytes below {run.arguments['path']}")
 
     def _moved(self) -> tuple[int, int]:
         read = sum(self._under_way.values())
@@ -220,7 +220,7 @@ class Scan:
         failed = self._counts[Fate.FAILED][0]
         if failed:
             hint = next(filter(None, self._hints), "")
-            text = f"{failed} files could not be adopted"
+            text = f"{counted(failed, 'file')} could not be adopted"
             raise JobIncomplete(text, may_pass=False, hint=hint)
 
 

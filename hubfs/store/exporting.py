@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from hubfs.errors import CannotExport, StoreDamaged
+from hubfs.errors import CannotExport, StoreDamaged, UsageError
 from hubfs.store.cloning import clone, copy
 from hubfs.store.links import Stamp, linking
 from hubfs.store.rehash import digests_of
@@ -63,25 +63,34 @@ class Folder:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """The folder made, and this export's alone, within.
+        """The folder made, and this export's alone, within; one that stays empty is taken away.
 
         Raises:
+            UsageError: it is a file.
             CannotExport: it cannot be made or opened, or another export is at it.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file", hint="name a folder")
         with _told(self.path):
-            self._open()
+            is_new = self._open()
         try:
             self._take()
             yield
         finally:
             os.close(self._descriptor)
+            if is_new:
+                with contextlib.suppress(OSError):  # there is something in it
+                    self.path.rmdir()
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Open it; return whether it was made for that."""
+        is_new = not self.path.is_dir()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError as error:  # as /proc has it, where no directory can be made
             raise CannotExport(f"cannot write {self.path}: {error.strerror}") from error
+        return is_new
 
     def _take(self) -> None:
         try:

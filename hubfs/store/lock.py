@@ -76,7 +76,10 @@ class CacheLock:
 def _way_out(owner: Owner | None) -> str:
     if owner is not None and not owner.mountpoint:
         return "wait until its jobs have ended, or stop them: hubfs jobs, hubfs jobs ID --cancel"
-    return "unmount that one first, or choose another directory with --cache-dir"
+    return (
+        "unmount that one first, or choose another directory with --cache-dir;"
+        " one that is detached already (umount --lazy) ends with the last who reads there"
+    )
 
 
 def is_held(directory: Path, pid: int) -> bool:

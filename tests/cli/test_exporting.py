@@ -31,6 +31,21 @@ def test_a_repo_becomes_a_plain_folder_and_nothing_is_fetched_twice(
     )
 
 
+def test_an_export_that_comes_to_nothing_leaves_no_folder(
+    shell: Shell, hub: LocalHub, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    assert "no such repo" in shell.run("export", "acme/none", str(folder), code=1)
+    assert "no file" in shell.run("export", "acme/model", str(folder), "--include", "*.zz", code=1)
+    assert not folder.exists()
+    folder.mkdir()
+    shell.run("export", "acme/none", str(folder), code=1)
+    assert folder.exists()  # it was there before
+    (tmp_path / "file").touch()
+    said = shell.run("export", "acme/model", str(tmp_path / "file"), code=2)
+    assert f"{tmp_path / 'file'} is a file" in said
+
+
 def test_a_daemon_fetches_what_is_exported_and_what_differs_is_named(
     shell: Shell, hub: LocalHub, tmp_path: Path
 ) -> None:

@@ -98,6 +98,9 @@ def test_the_version_is_told() -> None:
             "hubfs: what is to be unpinned?\n  either name pins, or give --all\n",
         ),
         (["unpin", "--all", "acme/model"], "hubfs: what is to be unpinned?\n"),
+        (["jobs", "3", "--retry", "--cancel"], "hubfs: --cancel goes alone\n"),
+        (["prefetch", "a/b", "--include", ""], "hubfs: --include: a blank glob matches nothing\n"),
+        (["export", "a/b", "/x", "--exclude", " "], "hubfs: --exclude: a blank glob"),
     ],
 )
 def test_misuse_says_what_a_right_one_looks_like(arguments: list[str], reason: str) -> None:

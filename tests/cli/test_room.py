@@ -36,7 +36,11 @@ def test_room_is_made_but_for_what_is_pinned(shell: Shell) -> None:
     status = shell.json("status")["cache"]
     assert (status["blobs"], status["pinned"]) == (1, status["taken"])
     assert "pinned" in shell.run("status")
-    assert "is pinned" in shell.run("rm", "acme/model", code=1)
+    assert "none of its files is called so" in shell.run("pin", "acme/model:*.nope")
+    shell.run("unpin", "acme/model:*.nope")
+    refused = shell.run("rm", "acme/model", code=1)
+    assert "is pinned" in refused
+    assert "hubfs unpin 'acme/model:*.gguf'" in refused
     assert "pinned are acme/model:*.gguf" in shell.run("unpin", "acme/model", code=1)
     assert "name pins" in shell.run("unpin", code=2)
     assert shell.json("unpin", "--all") == []

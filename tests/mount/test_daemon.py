@@ -102,6 +102,7 @@ def test_one_daemon_owns_a_cache(mounted: Mounted, tmp_path: Path) -> None:
     said = complaint(try_to_mount(mounted, other, mounted.cache))
     assert f"process {mounted.pid}" in said
     assert str(mounted.root) in said
+    assert "in use" not in mounted.log  # which is the first one's
     assert kernel.find_mount(other) is None
     assert_readable(mounted)
 
@@ -152,6 +153,24 @@ def test_who_does_not_have_the_cache_is_not_told_to_give_way(bare: Mounted) -> N
         assert other.poll() is None
         other.kill()
     lock.release()
+
+
+def test_who_follows_a_job_is_told_that_the_mount_has_ended(mounted: Mounted) -> None:
+    mounted.hub.create_repo("acme/large", {"model.gguf": blob(4 * MIB, seed=73)})
+    mounted.hub.bandwidth = MIB // 4
+    with mounted.begin("prefetch", "acme/large", "--cache-dir", str(mounted.cache)) as following:
+        mounted.hub.log.wait_until(lambda log: bool(log.requests(path_contains="large/resolve")))
+        mounted.umount()
+        _, errors = following.communicate(timeout=PATIENCE)
+    assert following.returncode == 1
+    assert "hubfs: the daemon has ended\n  its jobs go on when it runs again" in errors
+
+
+def test_a_token_that_is_not_there_yet_is_missed_aloud(bare: Mounted, tmp_path: Path) -> None:
+    done = bare.hubfs(*bare.mount_command("--token-file", str(tmp_path / "token")))
+    bare.adopt()
+    assert done.returncode == 0
+    assert f"--token-file: there is no {tmp_path / 'token'}\n" in done.stderr
 
 
 def test_a_mount_that_nobody_waits_for_any_more_is_none(bare: Mounted) -> None:

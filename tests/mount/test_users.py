@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -79,25 +80,40 @@ class User:
         return models
 
 
+@contextlib.contextmanager
+def device_for_all() -> Iterator[None]:
+    """/dev/fuse open to all; once nobody else needs it so, it is as it was before."""
+    device = Path("/dev/fuse")
+    lock = os.open(Path(__file__).parent, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    before = stat.S_IMODE(device.stat().st_mode)
+    device.chmod(0o666)
+    try:
+        yield
+    finally:
+        if before != 0o666:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            device.chmod(before)
+        os.close(lock)
+
+
 @pytest.fixture
 def user() -> Iterator[User]:
     """A user with a directory of its own, while /dev/fuse is open to all."""
     if os.getuid():
         pytest.skip("only root may become another user")
-    device, home = Path("/dev/fuse"), Path(tempfile.mkdtemp(prefix="hubfs-user-"))
-    before = stat.S_IMODE(device.stat().st_mode)
+    home = Path(tempfile.mkdtemp(prefix="hubfs-user-"))
     user = User(home)
     environment_in(home)
     for path in (home, *home.iterdir()):
         os.chown(path, NOBODY, NOBODY)
-    device.chmod(0o666)
-    try:
-        yield user
-    finally:
-        device.chmod(before)
-        user.run("fusermount3", "-u", "-z", home / "models")
-        user.kill_daemon()
-        shutil.rmtree(home)
+    with device_for_all():
+        try:
+            yield user
+        finally:
+            user.run("fusermount3", "-u", "-z", home / "models")
+            user.kill_daemon()
+            shutil.rmtree(home)
 
 
 def test_a_user_without_rights_can_mount(user: User, hub: LocalHub) -> None:
@@ -177,7 +193,7 @@ def test_what_a_user_may_not_have_is_said(user: User, hub: LocalHub) -> None:
     (user.home / "theirs").mkdir()
     places = ["--cache-dir", str(cache), "--endpoint", hub.endpoint]
     done = user.run(HUBFS, "mount", user.home / "theirs", *places)
-    assert (done.returncode, "no write access to mountpoint" in done.stderr) == (1, True)
+    assert (done.returncode, "no write access to mountpoint" in done.stderr) == (1, True), done
     done = user.run(HUBFS, "mount", models, *places, "--passthrough", "on")
     assert (done.returncode, "run as root" in done.stderr) == (1, True)
 

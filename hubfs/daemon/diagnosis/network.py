@@ -47,7 +47,9 @@ def _judge_plain(host: str) -> Iterator[Verdict]:
 def judge_endpoint(facts: EndpointFacts) -> Iterator[Verdict]:
     """Whether it is a Hub, how far away it is, its clock and its rate limit."""
     if facts.error:
-        advice = facts.hint or "look at the network, HTTPS_PROXY and SSL_CERT_FILE"
+        # Elsewhere the hint is to ask the doctor.
+        hint = facts.hint if "hubfs doctor" not in facts.hint else ""
+        advice = hint or "look at the network, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE"
         yield wrong("endpoint", facts.error, advice)
         return
     if facts.is_limited:
