@@ -10,7 +10,7 @@ import click
 from hubfs.cli.ending import exit_code_of
 from hubfs.cli.reaching import Reached
 from hubfs.cli.showing import display
-from hubfs.control.client import Client, Conflict, Json, has_ended
+from hubfs.control.client import Client, Json, has_ended
 from hubfs.jobs.states import failure_text
 from hubfs.model.text import shown
 
@@ -21,60 +21,54 @@ def follow(reached: Reached, numbers: Sequence[int]) -> list[Json]:
     Ctrl-C ends the waiting, with exit code 130, and says what becomes of the jobs. So does a
     signal that ends a command with an engine of its own.
     """
-    ended: dict[int, Json] = {}
+    reached.is_following = True
+    seen: dict[int, Json] = {}
     try:
         with display() as shown:
             for job in _changes(reached.client, numbers):
-                if has_ended(job):
-                    ended[job["id"]] = job
+                seen[job["id"]] = job
                 shown.show(job)
-                if len(ended) == len(set(numbers)):
+                if all(number in seen and has_ended(seen[number]) for number in numbers):
                     break
-        return [reached.client.job(number) for number in numbers]
+        return [_with_log(reached.client, seen[number]) for number in numbers]
     except KeyboardInterrupt as interrupt:
-        _explain(reached, [number for number in numbers if number not in ended] or numbers)
+        _explain(reached, numbers, seen)
         raise click.exceptions.Exit(exit_code_of(interrupt)) from None
+
+
+def _with_log(client: Client, ended: Json) -> Json:
+    job = client.job(ended["id"])
+    return job if has_ended(job) else {**job, **ended}  # somebody has it tried again already
 
 
 def _changes(client: Client, numbers: Sequence[int]) -> Iterator[Json]:
     while True:
         with client.changes() as changes:
             for number in dict.fromkeys(numbers):
-                yield _going_on(client, number)
+                job = client.job(number)
+                yield client.post(f"/v1/hub/jobs/{number}/resume") if job.get("parked") else job
             for job in changes:
                 if job["id"] in numbers:
                     yield job
 
 
-def _going_on(client: Client, number: int) -> Json:
-    """The job; it begins again if the process has ended that ran it.
-
-    Raises:
-        Conflict: it cannot.
-    """
-    job = client.job(number)
-    if not job.get("parked"):
-        return job
-    try:
-        return client.post(f"/v1/hub/jobs/{number}/retry")
-    except Conflict:  # another who waits for it was quicker
-        job = client.job(number)
-        if job["parked"]:
-            raise
-        return job
-
-
-def _explain(reached: Reached, numbers: Sequence[int]) -> None:
-    which = "job " if len(numbers) == 1 else "jobs "
-    which += ", ".join(str(number) for number in numbers)
-    if reached.is_own:
-        click.echo(f"\nwhat has come is kept, and {which} too", err=True)
-        click.echo("  the same command goes on; so does a mount", err=True)
+def _explain(reached: Reached, numbers: Sequence[int], seen: dict[int, Json]) -> None:
+    left = [each for each in numbers if each not in seen or not has_ended(seen[each])] or numbers
+    if not reached.is_own:
+        who = "the daemon" if reached.is_daemon else "another command, as long as it runs,"
+        click.echo(f"\n{who} goes on with {_jobs(left)}", err=True)
+        click.echo(f"  look on: hubfs jobs {left[0]} --follow", err=True)
+        click.echo(f"  stop it: hubfs jobs {left[0]} --cancel", err=True)
         return
-    who = "the daemon" if reached.is_daemon else "another command, as long as it runs,"
-    click.echo(f"\n{who} goes on with {which}", err=True)
-    click.echo(f"  look on: hubfs jobs {numbers[0]} --follow", err=True)
-    click.echo(f"  stop it: hubfs jobs {numbers[0]} --cancel", err=True)
+    # Of those in the background, whoever ends the engine says what becomes of them.
+    kept = [each for each in left if not reached.client.job(each)["background"]]
+    if kept:
+        click.echo(f"\nwhat has come is kept, and {_jobs(kept)} too", err=True)
+        click.echo("  the same command goes on; so does a mount", err=True)
+
+
+def _jobs(numbers: Sequence[int]) -> str:
+    return ("job " if len(numbers) == 1 else "jobs ") + ", ".join(map(str, numbers))
 
 
 def conclude(jobs: Sequence[Json]) -> None:

@@ -10,8 +10,8 @@ import click
 from hubfs.cli.answering import is_answered
 from hubfs.cli.background import start
 from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
+from hubfs.cli.logfiles import log_file_of
 from hubfs.cli.options import given_sources
-from hubfs.cli.serving import log_file_of
 from hubfs.config import Settings
 from hubfs.errors import HubfsError
 
@@ -27,10 +27,15 @@ def ensure_daemon(settings: Settings) -> None:
     if not is_answered(settings):
         warn_of_webhook(settings.control)
         warn_of_exposed(given_sources({}).combined())
-        _start(settings)
+        start_jobs(settings)
 
 
-def _start(settings: Settings) -> None:
+def start_jobs(settings: Settings) -> None:
+    """Start a daemon that does the jobs in the background; fine, if somebody else answers by then.
+
+    Raises:
+        HubfsError: it cannot begin.
+    """
     arguments = ["work", "--cache-dir", str(settings.cache_dir), "--endpoint", settings.endpoint]
     arguments.append("--offline" if settings.offline else "--no-offline")
     deadline = time.monotonic() + DAEMON_STARTS_WITHIN
@@ -56,7 +61,7 @@ def hand_over(settings: Settings, jobs: Sequence[int]) -> None:
         return
     which = f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
     try:
-        _start(settings)
+        start_jobs(settings)
     except HubfsError as error:
         click.echo(f"hubfs: {which}, in the background, cannot go on now: {error}", err=True)
         click.echo("  the next command or mount goes on", err=True)

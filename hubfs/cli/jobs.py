@@ -68,7 +68,8 @@ def jobs(  # noqa: PLR0913 - an option is an argument
         if cancel:
             engine.client.delete(f"/v1/hub/jobs/{number}")
         if retry:
-            engine.client.post(f"/v1/hub/jobs/{number}/retry")
+            in_background = engine.is_daemon and not is_followed
+            engine.client.post(f"/v1/hub/jobs/{number}/retry", background=in_background)
         # Without a daemon, a job that is tried again runs for as long as the command does.
         if is_followed or (retry and not engine.is_daemon):
             _follow(engine, number, as_json=as_json)

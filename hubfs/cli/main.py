@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib import import_module
 from typing import Any
 
@@ -51,6 +52,8 @@ class _Group(click.Group):
         return with_paragraphs(found)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see hubfs.__main__
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if os.environ.get("NO_COLOR"):  # no-color.org; bars know it by themselves
             ctx.color = False
         try:

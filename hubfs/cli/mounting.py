@@ -9,9 +9,10 @@ import click
 
 from hubfs.cli.background import Readiness, start
 from hubfs.cli.checking import checked, warn_of_exposed, warn_of_token
+from hubfs.cli.logfiles import LOG_NAME, log_file_of
 from hubfs.cli.options import PUBLIC, given_sources, options_of
 from hubfs.cli.paths import PATH
-from hubfs.cli.serving import LOG_NAME, log_file_of, serve
+from hubfs.cli.serving import serve
 from hubfs.config import Settings
 from hubfs.config.places import absolute
 from hubfs.config.resolving import Sources

@@ -87,7 +87,8 @@ def reached(settings: Settings) -> Iterator[Reached]:
 class Reached:
     """A client of an engine, and of the next where that of a command ends; what kind it is of.
 
-    `role` is the engine's, `is_own` whether it is this command's.
+    `role` is the engine's, `is_own` whether it is this command's; `is_following`, for the command
+    to say, whether it may wait for long.
     """
 
     role: Role
@@ -97,6 +98,7 @@ class Reached:
         self._settings = settings
         self._stack = stack
         self.is_own = False
+        self.is_following = False
         self.client = Client(self._reach(), self._take_over)
 
     @property
@@ -108,9 +110,9 @@ class Reached:
         """The address of another engine, which may be begun for it, where one has `gone`.
 
         Raises:
-            Gone: it was a mount's. The next mount is not to find its cache taken.
+            Gone: it was a mount's. The next mount is not to find its cache taken for long.
         """
-        if self.role is Role.MOUNT or self.is_own:
+        if self.is_own or (self.role is Role.MOUNT and self.is_following):
             raise gone
         self._stack.close()
         if self.role is Role.JOBS:  # a mount may have told it to end, and is to have the cache
@@ -118,12 +120,13 @@ class Reached:
         return self._reach()
 
     def _reach(self) -> str:
-        deadline = time.monotonic() + OWNER_MOVES_WITHIN
+        since = None
         while True:
             try:
                 return self._found() or self._begun()
             except CacheInUse:  # its owner is about to answer, or about to end
-                if self.is_own or time.monotonic() > deadline:
+                since = since or time.monotonic()
+                if self.is_own or time.monotonic() > since + OWNER_MOVES_WITHIN:
                     raise
             time.sleep(0.1)
 

@@ -10,8 +10,8 @@ from click.shell_completion import get_completion_class
 
 from hubfs.cli.background import Readiness
 from hubfs.cli.ending import deaf_at_the_end, terminable
+from hubfs.cli.logfiles import open_log
 from hubfs.cli.reaching import engine_options
-from hubfs.cli.serving import open_log
 from hubfs.config import Settings
 from hubfs.control.roles import Role
 from hubfs.errors import HubfsError

@@ -60,12 +60,12 @@ class Client:
         """
         return self._ask("GET", path, query)
 
-    def post(self, path: str, body: Json | None = None) -> Json:
+    def post(self, path: str, body: Json | None = None, **query: bool) -> Json:
         """POST.
 
         Raises: as `get`.
         """
-        return self._ask("POST", path, {}, body)
+        return self._ask("POST", path, query, body)
 
     def delete(self, path: str, **query: str) -> Json:
         """DELETE.
@@ -145,17 +145,28 @@ class Client:
             try:
                 with _translated():
                     stream = stack.enter_context(self._http.stream("GET", "/v1/hub/events"))
-                    lines = stream.iter_lines()
-                    next(lines)  # from here on nothing is missed
+                    lines = _begun(stream)
             except Gone as gone:
                 self._move(gone)
             else:
                 return lines
 
 
+def _begun(stream: httpx.Response) -> Iterator[str]:
+    if not stream.is_success:
+        stream.read()
+        raise _error_of(stream)
+    lines = stream.iter_lines()
+    if next(lines, None) is None:  # from here on nothing is missed
+        raise Gone("the daemon has ended", hint=_GOES_ON)
+    return lines
+
+
 def _http_at(address: str) -> httpx.Client:
     # Nothing there is encrypted: to load all certificates of the world would take longest.
-    transport = httpx.HTTPTransport(uds=address, verify=False)
+    # And a connection that is kept for the next request would keep others from theirs.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    transport = httpx.HTTPTransport(uds=address, verify=False, limits=limits)
     # The socket is the address: no proxy of the environment may stand between.
     return httpx.Client(
         transport=transport, base_url="http://hubfs", timeout=LONGEST_SILENCE, trust_env=False
@@ -164,10 +175,6 @@ def _http_at(address: str) -> httpx.Client:
 
 class NotThere(HubfsError):
     """The engine knows of no such thing."""
-
-
-class Conflict(HubfsError):
-    """What is asked cannot be done as things stand."""
 
 
 class Gone(HubfsError):
@@ -192,10 +199,12 @@ def _translated() -> Iterator[None]:
 
 
 def _error_of(answer: httpx.Response) -> HubfsError:
+    if answer.status_code == 503 and not answer.content:
+        return HubfsError("too many commands ask at once", hint="try again when some have ended")
     try:
         problem = answer.json()
         title, hint = str(problem["title"]), str(problem.get("hint", ""))
     except (ValueError, KeyError, TypeError):
         return HubfsError(f"the daemon answers {answer.status_code}", hint="see its log")
-    kinds = {404: NotThere, 409: Conflict, 422: UsageError}
+    kinds = {404: NotThere, 422: UsageError}
     return kinds.get(answer.status_code, HubfsError)(title, hint=hint)

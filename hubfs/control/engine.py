@@ -91,7 +91,13 @@ class Control:
             "revision": checked_revision(wish.revision),
             "eager_size": wish.eager_size,
         }
-        wanted = Wanted(JobKind.SYNC, arguments, wish.webhook, is_awaited=wish.awaited)
+        wanted = Wanted(
+            JobKind.SYNC,
+            arguments,
+            wish.webhook,
+            is_awaited=wish.awaited,
+            in_background=not wish.awaited,
+        )
         return self.job(await self.jobs.submit(wanted))
 
     async def download(self, wish: models.DownloadRequest) -> models.Batch:

@@ -142,6 +142,7 @@ class Job(BaseModel):
                     "started_at": "2026-01-02T03:04:05Z",
                     "ended_at": None,
                     "next_attempt_at": None,
+                    "background": False,
                     "parked": False,
                     "attempts": 1,
                     "progress": {
@@ -171,6 +172,7 @@ class Job(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     next_attempt_at: datetime | None
+    background: bool = Field(description="It goes on though the command ends that wanted it.")
     parked: bool = Field(description="Left by an earlier process; waits to be asked for again.")
     attempts: int
     progress: Progress

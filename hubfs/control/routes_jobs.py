@@ -92,6 +92,15 @@ def _add_steering(router: APIRouter, control: Control) -> None:
         return control.job(await control.jobs.cancel(id))
 
     @router.post("/jobs/{id}/retry", status_code=202, responses=responses(404, 409))
-    async def retry(id: Id) -> models.Job:  # noqa: A002 - the name in the address
+    async def retry(
+        id: Id,  # noqa: A002 - the name in the address
+        *,
+        background: Annotated[models.Background, Query()] = False,
+    ) -> models.Job:
         """Queue a job again that failed or was cancelled, or let one that waits begin."""
-        return control.job(await control.jobs.retry(id))
+        return control.job(await control.jobs.retry(id, in_background=background))
+
+    @router.post("/jobs/{id}/resume", status_code=202, responses=responses(404, 409))
+    async def resume(id: Id) -> models.Job:  # noqa: A002 - the name in the address
+        """Let a job go on that an earlier process left; any other stays as it is."""
+        return control.job(control.jobs.resume(id))

@@ -22,13 +22,17 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
-MOST_CONNECTIONS: Final = 64
+MOST_CONNECTIONS: Final = 256
+LONGEST_REFUSAL: Final = 1.0
 LONGEST_IDLE: Final = 60.0
 LONGEST_WRITE: Final = 30.0
 LONGEST_DRAIN: Final = 2.0
 MOST_DRAINED: Final = 1000
 LARGEST_BODY: Final = 1 << 20
 _CHUNK: Final = 1 << 16
+_TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, OSError)
 
@@ -49,6 +53,8 @@ class Door:
         try:
             if self._connections <= MOST_CONNECTIONS:
                 await _Connection(self._application, stream).run()
+            else:
+                await _refuse_one_more(stream)
         except (h11.RemoteProtocolError, *_GONE) as error:
             log.debug("a connection ended: %r", error)
         except Exception:
@@ -56,6 +62,12 @@ class Door:
         finally:
             self._connections -= 1
             await trio.aclose_forcefully(stream)
+
+
+async def _refuse_one_more(stream: trio.SocketStream) -> None:
+    with trio.move_on_after(LONGEST_REFUSAL):
+        await stream.receive_some(_CHUNK)  # closing on a request would take the answer back
+        await stream.send_all(_TOO_MANY)
 
 
 class _Connection:

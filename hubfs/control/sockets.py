@@ -16,7 +16,7 @@ from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs, sho
 from hubfs.errors import StoreFull, UsageError
 
 NAME = "control.sock"
-BACKLOG = 64
+BACKLOG = 256
 _LONGEST_ADDRESS = 107  # sun_path without its NUL
 
 

@@ -33,6 +33,7 @@ def job_of(record: JobRecord, pace: Pace, *, is_parked: bool) -> Job:
         started_at=moment(record.started_at),
         ended_at=moment(record.ended_at),
         next_attempt_at=moment(record.not_before) if is_waiting else None,
+        background=record.in_background,
         parked=is_parked,
         attempts=record.attempts,
         progress=Progress(

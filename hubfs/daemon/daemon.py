@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -18,13 +17,14 @@ import trio
 from hubfs.config import Settings
 from hubfs.control.roles import Role
 from hubfs.daemon.controlling import Controlling, opened
-from hubfs.daemon.engine import Engine, built, services
+from hubfs.daemon.engine import Engine, built, resumption_of, services
 from hubfs.daemon.notify import Notifier
-from hubfs.daemon.registry import Running, registered
+from hubfs.daemon.registry import Running, registered, wait_for_exit
 from hubfs.daemon.reloading import Reloading
 from hubfs.errors import CacheInUse, HubfsError
 from hubfs.fuse.mount import Mount
 from hubfs.fuse.mountpoints import prepared
+from hubfs.jobs.queue import Resumption
 from hubfs.store.lock import find_owner, is_held
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ GRACE = 0.1
 LONGEST_STOP = 3.5
 LONGEST_UNMOUNT = 0.5
 LONGEST_COMMAND = 5.0  # that is waited for
+LONGEST_GIVING_WAY = 15.0  # those who are to be told of jobs may be slow to listen
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -67,7 +68,8 @@ def run(settings: Settings, reloading: Reloading, starter: Starter) -> None:
         with opening as control, mount.mounted(), registered(running):
             try:
                 notifier = Notifier(f"serving {settings.endpoint} at {mountpoint}")
-                served = Served(engine, mount, control, notifier)
+                resumes = resumption_of(settings, Role.MOUNT)
+                served = Served(engine, mount, control, notifier, resumes)
                 trio.run(_serve, served, reloading, starter.announce)
             except ExceptionGroup as group:
                 raise _expected(group) from None
@@ -75,9 +77,8 @@ def run(settings: Settings, reloading: Reloading, starter: Starter) -> None:
 
 @contextlib.contextmanager
 def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
-    """The engine, as `built`; what does jobs in the background gives way, a command may end."""
+    """The engine, as `built`; a command that has the cache, as commands do, may end meanwhile."""
     deadline = time.monotonic() + LONGEST_COMMAND
-    told: set[int] = set()
     with contextlib.ExitStack() as stack:
         while True:
             try:
@@ -86,9 +87,6 @@ def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
                 owner = find_owner(settings.cache_dir)
                 if (owner and owner.mountpoint) or time.monotonic() > deadline:
                     raise
-                if owner and owner.gives_way and owner.pid not in told:
-                    told.add(owner.pid)
-                    _tell_to_end(owner.pid, settings.cache_dir)
                 starter.check_awaited()
                 time.sleep(0.1)
             else:
@@ -96,11 +94,24 @@ def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
         yield engine
 
 
-def _tell_to_end(pid: int, cache_dir: Path) -> None:
-    if is_held(cache_dir, pid):
-        log.info("going on with the jobs of process %d", pid)
-        with contextlib.suppress(OSError):  # it has ended by itself, or is another user's
-            os.kill(pid, signal.SIGTERM)
+def take_over_jobs(settings: Settings) -> bool:
+    """Have the jobs in the background go on in the mount of `settings`, which is to be begun.
+
+    Returns whether their process has been told to end: if there will be no mount after all, they
+    need another.
+    """
+    owner, cache = find_owner(settings.cache_dir), settings.cache_dir
+    if owner is None or owner.gives_way_to != settings.endpoint or settings.offline:
+        return False
+    if not is_held(cache, owner.pid):
+        return False
+    try:
+        os.kill(owner.pid, signal.SIGTERM)
+    except OSError:  # it has ended by itself, or is another user's
+        return False
+    log.info("going on with the jobs of process %d", owner.pid)
+    wait_for_exit(owner.pid, LONGEST_GIVING_WAY)
+    return True
 
 
 def _expected(group: ExceptionGroup[Exception]) -> Exception:
@@ -120,10 +131,11 @@ class Served:
     mount: Mount
     control: Controlling
     notifier: Notifier
+    resumes: Resumption
 
 
 async def _serve(served: Served, reloading: Reloading, on_ready: Callable[[], None]) -> None:
-    async with services(served.engine) as nursery:
+    async with services(served.engine, served.resumes) as nursery:
         await nursery.start(served.control.run)
         await nursery.start(reloading.run, served.engine.take, served.notifier)
         await nursery.start(served.engine.scrubber.run)

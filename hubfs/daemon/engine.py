@@ -11,6 +11,7 @@ import trio
 
 from hubfs.budget.evictor import Evictor
 from hubfs.config import Settings
+from hubfs.control.roles import Role
 from hubfs.fetch.fetcher import Fetcher
 from hubfs.fs.annex import Annex
 from hubfs.fs.filesystem import Filesystem
@@ -66,15 +67,14 @@ class Engine:
 
 
 @contextlib.contextmanager
-def built(settings: Settings, *, gives_way: bool = False) -> Iterator[Engine]:
+def built(settings: Settings, role: Role = Role.MOUNT) -> Iterator[Engine]:
     """The engine for `settings`; the cache is owned within and closed after.
-
-    `gives_way`: to a mount, see `store.lock.Owner`.
 
     Raises:
         CacheInUse, IndexTooNew, StoreFull: the cache cannot be used.
     """
-    store = Store(settings.cache_dir, str(settings.mountpoint or ""), gives_way=gives_way)
+    place, gives_way_to = str(settings.mountpoint or ""), settings.endpoint * (role is Role.JOBS)
+    store = Store(settings.cache_dir, place, gives_way_to=gives_way_to)
     try:
         credentials = Credentials(settings.endpoint, file=settings.token_file)
         fetching, offline = settings.fetch, settings.offline
@@ -121,6 +121,14 @@ def built(settings: Settings, *, gives_way: bool = False) -> Iterator[Engine]:
         client.close()
     finally:
         store.close()
+
+
+def resumption_of(settings: Settings, role: Role) -> Resumption:
+    """What an engine goes on with by itself. Without the Hub it would only fail."""
+    if settings.offline:
+        return Resumption.NOTHING
+    resumed = {Role.MOUNT: Resumption.ALL, Role.JOBS: Resumption.BACKGROUND}
+    return resumed.get(role, Resumption.NOTHING)
 
 
 @contextlib.asynccontextmanager

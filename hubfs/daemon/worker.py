@@ -7,6 +7,8 @@ commands speak to it, and other commands find it, in the very same way.
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import threading
 from types import TracebackType
 from typing import Self
@@ -17,8 +19,10 @@ from hubfs.config import Settings
 from hubfs.control.roles import Role
 from hubfs.control.webhooks import Webhooks
 from hubfs.daemon.controlling import Controlling, opened
-from hubfs.daemon.engine import Engine, built, services
-from hubfs.jobs.queue import JobQueue, Resumption
+from hubfs.daemon.engine import Engine, built, resumption_of, services
+from hubfs.jobs.queue import JobQueue
+
+log = logging.getLogger(__name__)
 
 FIRST_JOB_WITHIN = 30.0
 TOLD_WITHIN = 10.0
@@ -28,7 +32,7 @@ class Worker:
     """Within it the cache is owned and answered for; jobs of the past wait to be asked for.
 
     Those in the background, which nobody asks for again, go on where `role` is to do them. After
-    it, `left` are those of them that have not ended, unless they cannot for want of the Hub.
+    it, `left` are those of them that have not ended, and could be gone on with now.
 
     A second Ctrl-C, while it ends, ends the process under it: like any crash,
     that loses no byte that was durable.
@@ -113,26 +117,33 @@ class Worker:
     def _work(self) -> None:
         try:
             settings, role = self._settings, self._role
-            building = built(settings, gives_way=role is Role.JOBS)
-            with building as engine, opened(settings, engine, role) as control:
+            with built(settings, role) as engine, opened(settings, engine, role) as control:
                 trio.run(self._serve, engine, control)
-                self.left = [] if settings.offline else engine.jobs.left_in_background
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+                self.left = _left_in(engine, settings)
+        except BaseException as error:  # raised in the thread that waits, as long as one does
             self._error = error
+            if self._is_decided.is_set():
+                log.exception("a bug: the engine has ended")
         finally:
             self._is_decided.set()
             self._has_ended.set()
 
     async def _serve(self, engine: Engine, control: Controlling) -> None:
-        does_jobs = self._role is Role.JOBS and not self._settings.offline
-        resumes = Resumption.BACKGROUND if does_jobs else Resumption.NOTHING
-        async with services(engine, resumes) as nursery:
+        async with services(engine, resumption_of(self._settings, self._role)) as nursery:
             self._engine = engine
             self._webhooks = control.webhooks
             self._stop = nursery.cancel_scope
             self._token = trio.lowlevel.current_trio_token()
             await nursery.start(control.run)
             self._is_decided.set()
+
+
+def _left_in(engine: Engine, settings: Settings) -> list[int]:
+    """What is left to do in the background, if another engine of this user could do it."""
+    store = engine.store
+    is_ours = store.directory.stat().st_uid == os.geteuid()
+    can_go_on = is_ours and not settings.offline and not store.is_read_only
+    return engine.jobs.left_in_background if can_go_on else []
 
 
 async def _until_idle(jobs: JobQueue, linger: float) -> None:

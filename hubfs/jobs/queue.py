@@ -274,7 +274,26 @@ class JobQueue:
             return await self.cancel(number)
         return self.find(number)
 
-    async def retry(self, number: int) -> JobRecord:
+    def resume(self, number: int) -> JobRecord:
+        """The job; where an earlier process left it, it is queued again.
+
+        Raises:
+            NoSuchJob: no job has that id.
+            WrongJobState: it waits for another endpoint.
+        """
+        record = self.find(number)
+        if not self.is_parked(record):
+            return record
+        self._check_endpoint(record)
+        if self._parked.pop(number, None) is not None:  # or it is being queued, or called off
+            self._enqueue(record)
+        return record
+
+    def _check_endpoint(self, record: JobRecord) -> None:
+        if record.endpoint != self._endpoint:
+            raise WrongJobState(f"job {record.id} belongs to {record.endpoint}")
+
+    async def retry(self, number: int, *, in_background: bool = False) -> JobRecord:
         """Queue a job again that failed or was cancelled, or that waits for a better time.
 
         Raises:
@@ -282,13 +301,13 @@ class JobQueue:
             WrongJobState: it is running, or it is done.
         """
         record = self.find(number)
-        if record.endpoint != self._endpoint:
-            raise WrongJobState(f"job {number} belongs to {record.endpoint}")
+        self._check_endpoint(record)
         if record.state == JobState.PENDING:
             self._parked.pop(number, None)
             again = replace(record, not_before=0.0)
         else:
             again = states.retried(record)
+        again = replace(again, in_background=record.in_background or in_background)
         self._enqueue(again)
         await self._keep(again, "to be tried again")
         return again

@@ -131,7 +131,7 @@ def retried(record: JobRecord) -> JobRecord:
     """
     moved = _moved(record, "tried again")
     again = replace(moved, attempts=0, not_before=0.0, ended_at=0.0, error="", hint="")
-    return replace(_left_alone(again), in_background=False)
+    return _left_alone(again)
 
 
 def left(record: JobRecord) -> JobRecord:

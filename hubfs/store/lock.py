@@ -18,13 +18,14 @@ from hubfs.store.files import writing
 class Owner:
     """Who holds a cache, as written in its lock file.
 
-    `gives_way`: it ends on SIGTERM, and whoever owns the cache next goes on with all that it does.
+    To a mount of the endpoint that it `gives_way_to` it does, when it is sent SIGTERM: the mount
+    goes on with all that it does.
     """
 
     pid: int
     mountpoint: str = ""
     since: float = 0.0
-    gives_way: bool = False
+    gives_way_to: str = ""
 
     def __str__(self) -> str:
         where = f", mounted at {self.mountpoint}" if self.mountpoint else ""
@@ -34,8 +35,8 @@ class Owner:
 class CacheLock:
     """The held lock of a cache directory; `was_left_behind` if its last owner did not end well."""
 
-    def __init__(self, directory: Path, mountpoint: str = "", *, gives_way: bool = False) -> None:
-        """Take the lock, and write down who did; `gives_way` as in `Owner`.
+    def __init__(self, directory: Path, mountpoint: str = "", *, gives_way_to: str = "") -> None:
+        """Take the lock, and write down who did, as `Owner` has it.
 
         Raises:
             CacheInUse: another process has it.
@@ -55,7 +56,7 @@ class CacheLock:
             ) from None
         # A clean end empties the file.
         self.was_left_behind = os.fstat(self._descriptor).st_size > 0
-        owner = Owner(os.getpid(), mountpoint, time.time(), gives_way)
+        owner = Owner(os.getpid(), mountpoint, time.time(), gives_way_to)
         note = json.dumps(asdict(owner)).encode()
         # The lock holds without its note, and a cache on a full disk must still be readable.
         with contextlib.suppress(OSError):

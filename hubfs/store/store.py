@@ -48,7 +48,7 @@ class Space:
 class Store:
     """An open cache. `close` it, or the next owner must wait for this process to end."""
 
-    def __init__(self, directory: Path, mountpoint: str = "", *, gives_way: bool = False) -> None:
+    def __init__(self, directory: Path, mountpoint: str = "", *, gives_way_to: str = "") -> None:
         """Open the cache in `directory`, making what is missing; for the others, see `Owner`.
 
         A directory that may not be written is used as it is: what is in it is
@@ -70,7 +70,7 @@ class Store:
                 was_left_behind = False
             else:
                 self._index_path = directory / "index"
-                was_left_behind = self._own(undo, mountpoint, gives_way=gives_way)
+                was_left_behind = self._own(undo, mountpoint, gives_way_to)
             self.index = self._open_index()
             undo.callback(self.index.close)
             self.leaving = Leaving()
@@ -90,11 +90,11 @@ class Store:
     def _may_not_be_written(self) -> bool:
         return self.directory.is_dir() and not os.access(self.directory, os.W_OK)
 
-    def _own(self, undo: contextlib.ExitStack, mountpoint: str, *, gives_way: bool) -> bool:
+    def _own(self, undo: contextlib.ExitStack, mountpoint: str, gives_way_to: str) -> bool:
         """Make the directories and take the lock; return whether the last owner ended badly."""
         for part in ("blobs/sha256", "partial", "index"):
             make_private_directory(self.directory / part)
-        lock = CacheLock(self.directory, mountpoint, gives_way=gives_way)
+        lock = CacheLock(self.directory, mountpoint, gives_way_to=gives_way_to)
         undo.callback(lock.release)
         return lock.was_left_behind
 

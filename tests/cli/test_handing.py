@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
+from hubfs.control.client import Client
+from hubfs.control.serving import MOST_CONNECTIONS
+from hubfs.control.sockets import short_address
+from hubfs.errors import HubfsError
 from tests.cli.shell import MIB, Shell
 from tests.localhub import LocalHub
 from tests.mount.waiting import PATIENCE, wait_until
@@ -192,6 +198,70 @@ def test_who_speaks_to_another_hub_waits_for_the_cache(
     first.terminate()
     _, errors = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 0, errors
+
+
+def test_what_goes_on_in_the_background_is_not_said_to_wait(
+    shell: Shell, hub: LocalHub, first: subprocess.Popen[str]
+) -> None:
+    """The same wish twice, of which one is in the background, is one job."""
+    shell.run("prefetch", "acme/model", "--include", "*.safetensors", "--background")
+    first.send_signal(signal.SIGINT)
+    _, errors = first.communicate(timeout=PATIENCE)
+    assert "is kept" not in errors
+    assert "job 1 goes on in the background" in errors
+    hub.bandwidth = None
+    wait_until_free(shell)
+    assert states(shell) == ["completed"]
+
+
+def test_what_is_tried_again_with_nobody_looking_on_goes_on_too(
+    shell: Shell, hub: LocalHub
+) -> None:
+    hub.bandwidth = MIB // 4
+    with shell.daemon() as daemon:
+        shell.run("prefetch", "acme/model", "--background")
+        shell.run("jobs", "1", "--cancel")
+        shell.run("jobs", "1", "--retry")
+        daemon.kill()
+        daemon.wait(PATIENCE)
+    hub.bandwidth = None
+    assert "job 1 goes on in the background" in shell.run("ls", errors=True)
+    wait_until_free(shell)
+    assert states(shell) == ["completed"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may look at another user's cache")
+def test_who_looks_at_the_cache_of_another_user_fetches_nothing_into_it(
+    shell: Shell, hub: LocalHub
+) -> None:
+    hub.bandwidth = MIB // 4
+    with shell.daemon() as daemon:
+        shell.run("prefetch", "acme/model", "--background")
+        daemon.kill()
+        daemon.wait(PATIENCE)
+    os.chown(shell.cache, 65534, 65534)
+    assert "background" not in shell.run("ls", errors=True)
+    assert states(shell) == ["pending"]
+
+
+def test_many_may_look_on_at_once(
+    shell: Shell, hub: LocalHub, first: subprocess.Popen[str]
+) -> None:
+    """And one more than there may be is told so."""
+    with ExitStack() as stack:
+        address = stack.enter_context(short_address(shell.cache))
+        assert address is not None
+        for _ in range(MOST_CONNECTIONS - 2):  # the first command has one, and needs another
+            client = stack.enter_context(closing(Client(address)))
+            stack.enter_context(client.changes())
+        assert shell.json("jobs", "1")["state"] == "running"
+        stack.enter_context(stack.enter_context(closing(Client(address))).changes())
+        one_more = stack.enter_context(closing(Client(address)))
+        with pytest.raises(HubfsError, match="too many commands"):
+            one_more.get("/healthz")
+    hub.bandwidth = None
+    _, errors = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 0, errors
 
 
 def test_a_job_that_was_left_can_be_followed(shell: Shell, hub: LocalHub) -> None:

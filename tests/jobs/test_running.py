@@ -164,6 +164,11 @@ async def test_without_resuming_old_jobs_wait_until_they_are_asked_for_again(
         assert engine.jobs.is_idle
         left = engine.jobs.find(job.id)
         assert (left.state, engine.jobs.is_parked(left)) == ("pending", True)
+        assert (await engine.jobs.cancel(job.id)).state == "cancelled"
+        assert engine.jobs.resume(job.id).state == "cancelled"  # nobody revives it unasked
+        assert engine.jobs.is_idle
+        await engine.jobs.retry(job.id)
+    async with rig.engine(hub, tmp_path / "cache", resumes=Resumption.NOTHING) as engine:
         same = await engine.jobs.submit(rig.download("acme/model"))
         assert same.id == job.id
         assert (await rig.ended(engine.jobs, job.id)).state == "completed"

@@ -146,8 +146,7 @@ def test_what_one_wants_in_the_background_goes_on_there_whoever_else_wants_it() 
     for joined in (states.joined(there, JOB), states.joined(JOB, there)):
         assert joined.in_background
     assert states.left(states.started(there, 1.0)).in_background
-    given_up = replace(there, state=JobState.FAILED)
-    assert not states.retried(given_up).in_background
+    assert states.retried(replace(there, state=JobState.FAILED)).in_background
 
 
 @given(st.integers(1, 10_000))

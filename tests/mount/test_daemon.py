@@ -18,7 +18,7 @@ import pytest
 from hubfs.fuse import kernel
 from hubfs.store.files import make_private_directory
 from hubfs.store.index import SCHEMA_VERSION
-from hubfs.store.lock import CacheLock
+from hubfs.store.lock import CacheLock, find_owner
 from tests.localhub import LocalHub
 from tests.mount.conftest import Mount
 from tests.mount.looking import errno_of, names, sha256
@@ -126,15 +126,21 @@ def test_a_mount_does_not_wait_for_long(bare: Mounted) -> None:
     assert "wait until its jobs have ended" in said
 
 
-def test_a_mount_goes_on_with_what_is_done_in_the_background(bare: Mounted, hub: LocalHub) -> None:
-    """Nobody has to wait for such jobs, or end them, to mount; who looks on goes on looking."""
+def in_background(bare: Mounted, hub: LocalHub) -> tuple[str, ...]:
+    """Have a job in the background that takes long; what names the cache for commands."""
     hub.create_repo("acme/large", {"model.gguf": blob(4 * MIB, seed=72)})
     hub.bandwidth = MIB // 4
     names = ("--cache-dir", str(bare.cache), "--endpoint", hub.endpoint)
     done = bare.hubfs("prefetch", "acme/large", "--background", *names)
     assert done.returncode == 0, done.stderr
+    hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
+    return names
+
+
+def test_a_mount_goes_on_with_what_is_done_in_the_background(bare: Mounted, hub: LocalHub) -> None:
+    """Nobody has to wait for such jobs, or end them, to mount; who looks on goes on looking."""
+    names = in_background(bare, hub)
     with bare.begin("jobs", "1", "--follow", *names) as following:
-        hub.log.wait_until(lambda log: log.content_bytes() > 65536, PATIENCE)
         bare.mount()
         hub.bandwidth = None
         _, errors = following.communicate(timeout=PATIENCE)
@@ -142,12 +148,51 @@ def test_a_mount_goes_on_with_what_is_done_in_the_background(bare: Mounted, hub:
     assert sha256(bare / "acme/large/model.gguf") == sha256(blob(4 * MIB, seed=72))
 
 
+def test_what_is_done_in_the_background_goes_on_where_a_mount_fails(
+    bare: Mounted, hub: LocalHub
+) -> None:
+    names = in_background(bare, hub)
+    (bare.root / "something").touch()
+    complaint(bare.hubfs(*bare.mount_command()), 2)
+    hub.bandwidth = None
+    wait_until(lambda: not (bare.cache / "lock").read_text())  # its last job has ended
+    job = json.loads(bare.hubfs("jobs", "1", "--json", *names).stdout)
+    assert job["state"] == "completed"
+    (bare.root / "something").unlink()
+
+
+def test_a_mount_without_the_hub_lets_no_job_fail_for_it(bare: Mounted, hub: LocalHub) -> None:
+    names = in_background(bare, hub)
+    said = complaint(bare.hubfs(*bare.mount_command("--offline")))
+    assert "wait until its jobs have ended" in said
+    owner = find_owner(bare.cache)
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGTERM)
+    wait_until(lambda: not (bare.cache / "lock").read_text())
+    bare.mount("--offline")
+    job = json.loads(bare.hubfs("jobs", "1", "--json", "--cache-dir", bare.cache).stdout)
+    assert (job["state"], job["parked"], job["background"]) == ("pending", True, True)
+    bare.umount()
+    hub.bandwidth = None
+    assert "job 1 goes on in the background" in bare.hubfs("ls", *names).stderr
+    wait_until(lambda: not (bare.cache / "lock").read_text())
+
+
+def test_a_mount_of_another_hub_ends_no_jobs(bare: Mounted, hub: LocalHub) -> None:
+    names = in_background(bare, hub)
+    command = [*bare.mount_command(), "--endpoint", "http://127.0.0.1:1"]
+    assert "wait until its jobs have ended" in complaint(bare.hubfs(*command))
+    assert json.loads(bare.hubfs("jobs", "1", "--json", *names).stdout)["state"] == "running"
+    hub.bandwidth = None
+    wait_until(lambda: not (bare.cache / "lock").read_text())
+
+
 def test_who_does_not_have_the_cache_is_not_told_to_give_way(bare: Mounted) -> None:
     """What a lock names is no more than a number: of a process before a crash, or of garbage."""
     make_private_directory(bare.cache)
     lock = CacheLock(bare.cache)
     with subprocess.Popen(["sleep", "100"]) as other:
-        note = {"pid": other.pid, "mountpoint": "", "since": 0.0, "gives_way": True}
+        note = {"pid": other.pid, "mountpoint": "", "since": 0.0, "gives_way_to": bare.hub.endpoint}
         (bare.cache / "lock").write_text(json.dumps(note))
         assert f"in use by process {other.pid}" in complaint(bare.hubfs(*bare.mount_command()))
         assert other.poll() is None
