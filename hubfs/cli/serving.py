@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from hubfs.cli.background import Readiness
-from hubfs.cli.handing import start_jobs
 from hubfs.cli.logfiles import open_log
 from hubfs.config.resolving import Sources, settings_from
 from hubfs.config.sources import Layer
@@ -29,6 +28,7 @@ def serve(
         HubfsError: it could not begin; whoever started it has been told.
     """
     # What a daemon is made of takes half a second to load: who only starts one does without.
+    from hubfs.cli.handing import start_jobs  # noqa: PLC0415
     from hubfs.daemon import daemon  # noqa: PLC0415
     from hubfs.daemon.reloading import Reloading  # noqa: PLC0415
 
