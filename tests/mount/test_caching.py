@@ -78,7 +78,11 @@ def test_a_walk_through_small_files_finds_them_here(shared: Mounted) -> None:
 def test_a_download_goes_on_where_it_was_durable(
     mount: Mount, hub: LocalHub, end: Callable[[Mounted], None]
 ) -> None:
-    """After a stop or a crash, what was durably here of a file is not downloaded again."""
+    """Checksums tell after a crash what is there, and they are of whole MiBs.
+
+    After a stop or a crash, what was durably here of a file is not downloaded again; after a
+    crash, of a MiB that was here in part, all is.
+    """
     data = blob(40 * MIB, seed=8)
     hub.create_repo("acme/large", {"model.bin": data})
     mounted = mount("--fill", "never")

@@ -101,7 +101,11 @@ def test_a_renamed_repo_is_found_under_its_old_name(shared: Mounted) -> None:
 def test_an_organisation_that_is_empty_by_now_still_has_the_names_that_are_known(
     shared: Mounted,
 ) -> None:
-    """The Hub says of none that it was there: a name in it must have been asked for before."""
+    """The kernel asks for the organisation first.
+
+    Of an organisation that has no repos any more the Hub does not say that it had some:
+    `hubfs register` makes such a name known.
+    """
     hub = shared.hub
     hub.create_repo("tree-left/before", {"config.json": b"{}"})
     hub.rename_repo("tree-left/before", "tree-gone/after")
