@@ -9,11 +9,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from hubfs.cli.answering import client_of, is_answered
+from hubfs.cli.answering import client_of
 from hubfs.cli.checking import warn_of_webhook
 from hubfs.cli.ending import deaf_at_the_end, deaf_to, terminable
 from hubfs.cli.handing import hand_over
@@ -23,11 +24,12 @@ from hubfs.control.client import Client, Gone, Json
 from hubfs.control.roles import Role
 from hubfs.control.sockets import short_address
 from hubfs.errors import CacheInUse, UsageError
+from hubfs.store.lock import find_owner, is_held
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 OWNER_MOVES_WITHIN = 5.0
-MOUNT_BEGINS_WITHIN = 1.0
+MOUNT_BEGINS_WITHIN = 5.0
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -115,8 +117,8 @@ class Reached:
         if self.is_own or (self.role is Role.MOUNT and self.is_following):
             raise gone
         self._stack.close()
-        if self.role is Role.JOBS:  # a mount may have told it to end, and is to have the cache
-            is_answered(self._settings, MOUNT_BEGINS_WITHIN)
+        if self.role is Role.JOBS:
+            _leave_to_a_mount(self._settings.cache_dir)
         return self._reach()
 
     def _reach(self) -> str:
@@ -166,6 +168,20 @@ class Reached:
             cache = settings.cache_dir
             hint = "wait until it has ended, or choose another directory with --cache-dir"
             raise CacheInUse(f"the cache {cache} is in use by {who}", hint=hint)
+
+
+def _leave_to_a_mount(cache_dir: Path) -> None:
+    """Wait a little for who takes the cache next from a daemon for jobs that has not crashed.
+
+    With jobs undone it ends for a mount alone.
+    """
+    deadline = time.monotonic() + MOUNT_BEGINS_WITHIN
+    while time.monotonic() < deadline:
+        owner = find_owner(cache_dir)
+        is_ending = owner is None or (owner.gives_way_to and is_held(cache_dir, owner.pid))
+        if not is_ending:
+            return
+        time.sleep(0.05)
 
 
 def _role_of(client: Client) -> Role:

@@ -19,7 +19,7 @@ from hubfs.control.roles import Role
 from hubfs.daemon.controlling import Controlling, opened
 from hubfs.daemon.engine import Engine, built, resumption_of, services
 from hubfs.daemon.notify import Notifier
-from hubfs.daemon.registry import Running, registered, wait_for_exit
+from hubfs.daemon.registry import Running, registered
 from hubfs.daemon.reloading import Reloading
 from hubfs.errors import CacheInUse, HubfsError
 from hubfs.fuse.mount import Mount
@@ -110,7 +110,9 @@ def take_over_jobs(settings: Settings) -> bool:
     except OSError:  # it has ended by itself, or is another user's
         return False
     log.info("going on with the jobs of process %d", owner.pid)
-    wait_for_exit(owner.pid, LONGEST_GIVING_WAY)
+    deadline = time.monotonic() + LONGEST_GIVING_WAY
+    while is_held(cache, owner.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
     return True
 
 
