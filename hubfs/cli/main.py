@@ -37,6 +37,9 @@ _COMMANDS = {
 }
 
 
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
 class _Group(click.Group):
     """Turns every expected failure into one sentence, a hint and an exit code: 2 for misuse."""
 
@@ -49,6 +52,7 @@ class _Group(click.Group):
         if name not in _COMMANDS:
             return super().get_command(ctx, name)
         found: click.Command = getattr(import_module(f"hubfs.cli.{_COMMANDS[name]}"), name)
+        found.context_settings.update(_HELP)  # click remembers how it was called first
         return with_paragraphs(found)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
@@ -85,7 +89,7 @@ def complain(error: HubfsError) -> None:
         click.echo(f"  {error.hint}", err=True)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings=_HELP)
 @click.version_option(package_name="hubfs", prog_name="hubfs")
 def main() -> None:
     r"""Mount the Hugging Face Hub as one directory.
