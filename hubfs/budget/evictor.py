@@ -150,19 +150,19 @@ class Evictor:
     def _tell_of_room(self) -> bool:
         """Let what may still come be known, and return whether anything may."""
         limits, figures = self.limits(), self.figures()
+        self._fetcher.room.most = policy.capacity_of(limits, figures, 0)
         left = policy.room_of(limits, figures)
         if left > 0:
             self._tight_since = float("inf")
-            self._fetcher.allow(left, policy.capacity_of(limits, figures, 0))
+            self._fetcher.allow(left)
         return left > 0
 
     def _tell_of_none(self) -> None:
         """Let it be known that nothing new is kept: what could go is gone."""
-        now, limits = trio.current_time(), self.limits()
-        size, most = limits.size, policy.capacity_of(limits, self.figures(), 0)
+        now, size = trio.current_time(), self.limits().size
         whole = "the disk" if size is None else f"the budget of {size_text(size)}"
         reason = f"nothing new is kept: all that fills {whole} is open or pinned"
-        self._fetcher.allow(0, most, reason)
+        self._fetcher.allow(0, reason)
         self._tight_since = min(self._tight_since, now)
         self._tell_once("%s; reads go on without the cache", reason)
         if now - self._tight_since > TIGHT_FOR:

@@ -9,7 +9,7 @@ import click
 
 from hubfs.cli.ending import exit_code_of
 from hubfs.cli.reaching import Reached
-from hubfs.cli.showing import display
+from hubfs.cli.showing import display, jobs_text
 from hubfs.control.client import Client, Json, has_ended
 from hubfs.jobs.states import failure_text
 from hubfs.model.text import shown
@@ -56,19 +56,15 @@ def _explain(reached: Reached, numbers: Sequence[int], seen: dict[int, Json]) ->
     left = [each for each in numbers if each not in seen or not has_ended(seen[each])] or numbers
     if not reached.is_own:
         who = "the daemon" if reached.is_daemon else "another command, as long as it runs,"
-        click.echo(f"\n{who} goes on with {_jobs(left)}", err=True)
+        click.echo(f"\n{who} goes on with {jobs_text(left)}", err=True)
         click.echo(f"  look on: hubfs jobs {left[0]} --follow", err=True)
         click.echo(f"  stop it: hubfs jobs {left[0]} --cancel", err=True)
         return
     # Of those in the background, whoever ends the engine says what becomes of them.
     kept = [each for each in left if not reached.client.job(each)["background"]]
     if kept:
-        click.echo(f"\nwhat has come is kept, and {_jobs(kept)} too", err=True)
+        click.echo(f"\nwhat has come is kept, and {jobs_text(kept)} too", err=True)
         click.echo("  the same command goes on; so does a mount", err=True)
-
-
-def _jobs(numbers: Sequence[int]) -> str:
-    return ("job " if len(numbers) == 1 else "jobs ") + ", ".join(map(str, numbers))
 
 
 def conclude(jobs: Sequence[Json]) -> None:

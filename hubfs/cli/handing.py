@@ -12,6 +12,7 @@ from hubfs.cli.background import start
 from hubfs.cli.checking import warn_of_exposed, warn_of_webhook
 from hubfs.cli.logfiles import log_file_of
 from hubfs.cli.options import given_sources
+from hubfs.cli.showing import jobs_text
 from hubfs.config import Settings
 from hubfs.errors import HubfsError
 
@@ -59,7 +60,7 @@ def hand_over(settings: Settings, jobs: Sequence[int]) -> None:
     """
     if not jobs:
         return
-    which = f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
+    which = jobs_text(jobs)
     try:
         start_jobs(settings)
     except HubfsError as error:

@@ -52,9 +52,10 @@ def mount(
     sources, mountpoint = given_sources(given), absolute(directory)
     if foreground or ready_fd is not None:
         layer = sources.combined()
-        if checked(layer, mountpoint).log.log_file is not None and foreground:
-            warn_of_exposed(layer)  # the log, which says it too, is not before anybody's eyes
+        settings = checked(layer, mountpoint)
         if foreground:
+            if settings.log.log_file is not None:
+                warn_of_exposed(layer)  # the log, which says it too, is not before anybody's eyes
             warn_of_token(layer)
         serve(sources, layer, mountpoint, Readiness(ready_fd), foreground=ready_fd is None)
         return

@@ -79,6 +79,11 @@ def subject_of(job: Json) -> str:
     return states.subject_of(job["arguments"])
 
 
+def jobs_text(numbers: Sequence[int]) -> str:
+    """`job 2`, `jobs 2, 4`."""
+    return ("job " if len(numbers) == 1 else "jobs ") + ", ".join(map(str, numbers))
+
+
 def progress_text(job: Json) -> str:
     """How far a job is, on one line."""
     progress = job["progress"]

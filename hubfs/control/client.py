@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from hubfs.errors import HubfsError, UsageError
 
+T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]
 
 LONGEST_SILENCE = 60.0
@@ -49,6 +50,15 @@ class Client:
         self._http.close()
         self._http = _http_at(address)
 
+    def _asking(self, ask: Callable[[httpx.Client], T]) -> T:
+        """What `ask` gives, of whoever answers at last."""
+        while True:
+            try:
+                with _translated():
+                    return ask(self._http)
+            except Gone as gone:
+                self._move(gone)
+
     # --- calls -------------------------------------------------------------------------
 
     def get(self, path: str, **query: str | int | bool) -> Json:
@@ -75,14 +85,7 @@ class Client:
         return self._ask("DELETE", path, query)
 
     def _ask(self, method: str, path: str, query: Json, body: Json | None = None) -> Json:
-        while True:
-            try:
-                with _translated():
-                    answer = self._http.request(method, path, params=query, json=body)
-            except Gone as gone:
-                self._move(gone)
-            else:
-                break
+        answer = self._asking(lambda http: http.request(method, path, params=query, json=body))
         if answer.is_success:
             found: Json = answer.json()
             return found
@@ -131,7 +134,9 @@ class Client:
             Gone: the engine has ended.
         """
         with contextlib.ExitStack() as stack:
-            lines = self._events(stack)
+            lines = self._asking(
+                lambda http: _begun(stack.enter_context(http.stream("GET", "/v1/hub/events")))
+            )
             http = self._http
             try:
                 with _translated():
@@ -139,17 +144,6 @@ class Client:
             except Gone as gone:
                 if self._http is http:  # no request has found out before
                     self._move(gone)
-
-    def _events(self, stack: contextlib.ExitStack) -> Iterator[str]:
-        while True:
-            try:
-                with _translated():
-                    stream = stack.enter_context(self._http.stream("GET", "/v1/hub/events"))
-                    lines = _begun(stream)
-            except Gone as gone:
-                self._move(gone)
-            else:
-                return lines
 
 
 def _begun(stream: httpx.Response) -> Iterator[str]:

@@ -17,15 +17,14 @@ import trio
 from hubfs.config import Settings
 from hubfs.control.roles import Role
 from hubfs.daemon.controlling import Controlling, opened
-from hubfs.daemon.engine import Engine, built, resumption_of, services
+from hubfs.daemon.engine import Engine, built, services
 from hubfs.daemon.notify import Notifier
 from hubfs.daemon.registry import Running, registered
 from hubfs.daemon.reloading import Reloading
 from hubfs.errors import CacheInUse, HubfsError
 from hubfs.fuse.mount import Mount
 from hubfs.fuse.mountpoints import prepared
-from hubfs.jobs.queue import Resumption
-from hubfs.store.lock import find_owner, is_held
+from hubfs.store.lock import find_holder, find_owner, is_held
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +67,7 @@ def run(settings: Settings, reloading: Reloading, starter: Starter) -> None:
         with opening as control, mount.mounted(), registered(running):
             try:
                 notifier = Notifier(f"serving {settings.endpoint} at {mountpoint}")
-                resumes = resumption_of(settings, Role.MOUNT)
-                served = Served(engine, mount, control, notifier, resumes)
+                served = Served(engine, mount, control, notifier)
                 trio.run(_serve, served, reloading, starter.announce)
             except ExceptionGroup as group:
                 raise _expected(group) from None
@@ -82,7 +80,7 @@ def _built_soon(settings: Settings, starter: Starter) -> Iterator[Engine]:
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                engine = stack.enter_context(built(settings))
+                engine = stack.enter_context(built(settings, Role.MOUNT))
             except CacheInUse:
                 owner = find_owner(settings.cache_dir)
                 if (owner and owner.mountpoint) or time.monotonic() > deadline:
@@ -100,10 +98,9 @@ def take_over_jobs(settings: Settings) -> bool:
     Returns whether their process has been told to end: if there will be no mount after all, they
     need another.
     """
-    owner, cache = find_owner(settings.cache_dir), settings.cache_dir
+    cache = settings.cache_dir
+    owner = find_holder(cache)
     if owner is None or owner.gives_way_to != settings.endpoint or settings.offline:
-        return False
-    if not is_held(cache, owner.pid):
         return False
     try:
         os.kill(owner.pid, signal.SIGTERM)
@@ -133,11 +130,10 @@ class Served:
     mount: Mount
     control: Controlling
     notifier: Notifier
-    resumes: Resumption
 
 
 async def _serve(served: Served, reloading: Reloading, on_ready: Callable[[], None]) -> None:
-    async with services(served.engine, served.resumes) as nursery:
+    async with services(served.engine) as nursery:
         await nursery.start(served.control.run)
         await nursery.start(reloading.run, served.engine.take, served.notifier)
         await nursery.start(served.engine.scrubber.run)

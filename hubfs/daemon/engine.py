@@ -47,6 +47,7 @@ class Engine:
     jobs: JobQueue
     credentials: Credentials
     scrubber: Scrubber
+    resumption: Resumption
     ageing: tuple[Syncer, Namespace, HubCache]
     """Those for whom what is known of a branch gets old."""
 
@@ -67,7 +68,7 @@ class Engine:
 
 
 @contextlib.contextmanager
-def built(settings: Settings, role: Role = Role.MOUNT) -> Iterator[Engine]:
+def built(settings: Settings, role: Role) -> Iterator[Engine]:
     """The engine for `settings`; the cache is owned within and closed after.
 
     Raises:
@@ -113,6 +114,7 @@ def built(settings: Settings, role: Role = Role.MOUNT) -> Iterator[Engine]:
             jobs,
             credentials,
             Scrubber(store, fetcher, settings.cache.scrub),
+            _resumption_of(role, offline=offline),
             ageing=(syncer, namespace, hub_cache),
         )
         jobs.close()
@@ -123,22 +125,20 @@ def built(settings: Settings, role: Role = Role.MOUNT) -> Iterator[Engine]:
         store.close()
 
 
-def resumption_of(settings: Settings, role: Role) -> Resumption:
+def _resumption_of(role: Role, *, offline: bool) -> Resumption:
     """What an engine goes on with by itself. Without the Hub it would only fail."""
-    if settings.offline:
+    if offline:
         return Resumption.NOTHING
     resumed = {Role.MOUNT: Resumption.ALL, Role.JOBS: Resumption.BACKGROUND}
     return resumed.get(role, Resumption.NOTHING)
 
 
 @contextlib.asynccontextmanager
-async def services(
-    engine: Engine, resumes: Resumption = Resumption.ALL
-) -> AsyncIterator[trio.Nursery]:
+async def services(engine: Engine) -> AsyncIterator[trio.Nursery]:
     """The services of `engine`, at work within; the nursery is for what stands on them."""
     async with engine.api, trio.open_nursery() as nursery:
         await nursery.start(engine.syncer.run)
         await nursery.start(engine.fetcher.run)
         await nursery.start(engine.evictor.run)
-        await nursery.start(bind(engine.jobs.run, resumes=resumes))
+        await nursery.start(bind(engine.jobs.run, resumes=engine.resumption))
         yield nursery

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hubfs.config.places import make_runtime_dir, runtime_dir, runtime_dirs, short_name
 from hubfs.errors import StoreFull
-from hubfs.store.lock import find_owner, is_held
+from hubfs.store.lock import find_holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def find_running(mountpoint: Path, cache_dir: Path | None = None) -> Running | N
 
 
 def _owner_of(cache_dir: Path, mountpoint: Path) -> Running | None:
-    owner = find_owner(cache_dir)
-    if owner is None or owner.mountpoint != str(mountpoint) or not is_held(cache_dir, owner.pid):
+    owner = find_holder(cache_dir)
+    if owner is None or owner.mountpoint != str(mountpoint):
         return None
     return Running(owner.pid, owner.mountpoint, str(cache_dir))
 

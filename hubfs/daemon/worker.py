@@ -19,7 +19,7 @@ from hubfs.config import Settings
 from hubfs.control.roles import Role
 from hubfs.control.webhooks import Webhooks
 from hubfs.daemon.controlling import Controlling, opened
-from hubfs.daemon.engine import Engine, built, resumption_of, services
+from hubfs.daemon.engine import Engine, built, services
 from hubfs.jobs.queue import JobQueue
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Worker:
             self._has_ended.set()
 
     async def _serve(self, engine: Engine, control: Controlling) -> None:
-        async with services(engine, resumption_of(self._settings, self._role)) as nursery:
+        async with services(engine) as nursery:
             self._engine = engine
             self._webhooks = control.webhooks
             self._stop = nursery.cancel_scope

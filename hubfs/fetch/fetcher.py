@@ -205,15 +205,13 @@ class Fetcher:
         """Everything that is open, or still at work."""
         return list(self._open.values())
 
-    def allow(self, left: float, most: float = math.inf, reason: str = "") -> None:
+    def allow(self, left: float, reason: str = "") -> None:
         """Let so many bytes be asked for from now on; with a `reason`, no new ones at all.
-
-        Contents of more than `most` bytes are never fetched whole unless somebody asks for that.
 
         Then what nobody has open any more, and would have been filled, is let go until
         there is room: as long as it is open its part takes some that nobody may take back.
         """
-        self.room.allow(left, most, reason)
+        self.room.allow(left, reason)
         if self.room.is_tight:
             for opened in self.opened:
                 self._retire_if_idle(opened)
@@ -446,7 +444,7 @@ class Fetcher:
             self._lead(opened)
 
     def _wants_fill(self, transfer: Transfer) -> bool:
-        if transfer.content.size > self.room.most:
+        if not self.room.could_hold(transfer.content.size):
             return False
         if self._settings.fill is Fill.AUTO:
             return transfer.plan.streams.is_earnest
@@ -485,7 +483,7 @@ class Fetcher:
             self._ahead -= 1
 
     async def _complete_quietly(self, content: Content, source: Source) -> None:
-        if content.size > self.room.most:
+        if not self.room.could_hold(content.size):
             return
         try:
             await self.complete(content, source)

@@ -179,9 +179,7 @@ class OpenContent:
         blobs = [self._blob, *self._retired_blobs]
         partials = [self.transfer.partial if self.transfer else None, *self.retired]
         self._blob = self.transfer = None
-        for blob in blobs:
-            if blob is not None:
-                os.close(blob.descriptor)
-        for partial in partials:
-            if partial is not None:
-                partial.close()
+        for blob in filter(None, blobs):
+            os.close(blob.descriptor)
+        for partial in filter(None, partials):
+            partial.close()

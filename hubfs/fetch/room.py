@@ -26,9 +26,13 @@ class Room:
         """Whether nothing can be deleted to make room, so that nothing new is kept."""
         return bool(self.reason)
 
-    def allow(self, left: float, most: float, reason: str) -> None:
+    def could_hold(self, size: int) -> bool:
+        """Whether so many bytes could ever be here."""
+        return size <= self.most
+
+    def allow(self, left: float, reason: str) -> None:
         """So much may be asked for from now on; with a `reason`, nothing new at all."""
-        self.left, self.most, self.reason = left, most, reason
+        self.left, self.reason = left, reason
         self._allowed.set()
         self._allowed = trio.Event()
 

@@ -44,7 +44,7 @@ PROMPT = 10.0  # seconds in which a Hub that is well connects, and answers what 
 USER_AGENT = "hubfs/0.1.0"
 # To have waited for a connection that others use says nothing of the Hub.
 _SILENCES = (httpx.ConnectTimeout, httpx.ReadTimeout, httpx.WriteTimeout, trio.TooSlowError)
-_LOOK = "look at the network, and at the endpoint: hubfs doctor"
+ASK_THE_DOCTOR = "look at the network, and at the endpoint: hubfs doctor"
 _SENT = {"user-agent": USER_AGENT, "accept-encoding": "gzip"}
 
 _Taken = TypeVar("_Taken")
@@ -145,7 +145,7 @@ class MetadataClient:
             raise RateLimited(f"{subject}: the Hub's rate limit is reached", retry_after=wait)
         if not self._breaker.admits(time.monotonic()):
             kind = NoConnection if self._breaker.lacks_connection else HubUnreachable
-            raise kind(f"{subject}: {self._breaker.reason}", hint=_LOOK)
+            raise kind(f"{subject}: {self._breaker.reason}", hint=ASK_THE_DOCTOR)
         try:
             # A server that sends a byte now and then never meets the timeouts of single steps.
             with trio.fail_after(max(question.patience, self._idle_timeout)):
@@ -158,7 +158,7 @@ class MetadataClient:
                 time.monotonic(), reason, is_silence=is_silence, lacks_connection=is_cut_off
             )
             if is_cut_off:
-                raise NoConnection(f"{subject}: {reason}", hint=_LOOK) from error
+                raise NoConnection(f"{subject}: {reason}", hint=ASK_THE_DOCTOR) from error
             raise HubUnreachable(f"{subject}: {reason}") from error
         self._breaker.note_success()
         self._note_rate(answer)

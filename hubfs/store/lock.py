@@ -95,6 +95,12 @@ def is_held(directory: Path, pid: int) -> bool:
     return (str(pid), str(inode)) in held
 
 
+def find_holder(directory: Path) -> Owner | None:
+    """Who owns the cache in `directory` and says so, as the kernel confirms."""
+    owner = find_owner(directory)
+    return owner if owner is not None and is_held(directory, owner.pid) else None
+
+
 def find_owner(directory: Path) -> Owner | None:
     """Who says to own the cache in `directory`; a crashed owner may still be named."""
     try:

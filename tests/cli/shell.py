@@ -7,12 +7,12 @@ import os
 import random
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.localhub import LocalHub
-from tests.mount.mounted import HUBFS, environment_in
+from tests.mount.mounted import begin_hubfs, environment_in, running_hubfs
 from tests.mount.waiting import PATIENCE
 
 MIB = 1 << 20
@@ -36,24 +36,11 @@ class Shell:
         }
 
     def begin(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [HUBFS, *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+        return begin_hubfs(*arguments, environment=self.environment, **options)
 
-    @contextmanager
-    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def running(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """A command that is killed in the end, if it has not ended."""
-        child = self.begin(*arguments)
-        try:
-            yield child
-        finally:
-            child.kill()
-            child.communicate()
+        return running_hubfs(*arguments, environment=self.environment)
 
     def run(self, *arguments: str, code: int = 0, errors: bool = False) -> str:
         """What a command says; if it fails, or with `errors`, on standard error too."""

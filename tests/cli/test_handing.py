@@ -111,19 +111,31 @@ def test_what_was_killed_in_the_background_goes_on_with_the_next_command(
     assert states(shell)[number - 1] == "completed"
 
 
-def test_without_the_hub_nothing_is_begun_in_the_background(shell: Shell, hub: LocalHub) -> None:
-    """It would fail for want of the Hub, and then be lost."""
-    hub.bandwidth = MIB // 2
+def leave_in_background(shell: Shell, hub: LocalHub, *after: tuple[str, ...]) -> None:
+    """Begin a job in the background, run commands `after` it has, and kill who does it."""
+    hub.bandwidth = MIB // 4
     with shell.daemon() as daemon:
         shell.run("prefetch", "acme/model", "--background")
         hub.log.wait_until(lambda log: log.content_bytes() > 0, PATIENCE)
+        for command in after:
+            shell.run(*command)
         daemon.kill()
         daemon.wait(PATIENCE)
-    assert shell.run("ls", "--offline", errors=True).count("background") == 0
+
+
+def assert_goes_on(shell: Shell, hub: LocalHub) -> None:
+    """The job that was left is done by and by, since a command is run."""
     hub.bandwidth = None
-    assert "job 1 goes on" in shell.run("ls", errors=True)
+    assert "job 1 goes on in the background" in shell.run("ls", errors=True)
     wait_until_free(shell)
     assert states(shell) == ["completed"]
+
+
+def test_without_the_hub_nothing_is_begun_in_the_background(shell: Shell, hub: LocalHub) -> None:
+    """It would fail for want of the Hub, and then be lost."""
+    leave_in_background(shell, hub)
+    assert shell.run("ls", "--offline", errors=True).count("background") == 0
+    assert_goes_on(shell, hub)
 
 
 def test_a_command_goes_on_when_the_one_that_answered_it_ends(
@@ -217,28 +229,15 @@ def test_what_goes_on_in_the_background_is_not_said_to_wait(
 def test_what_is_tried_again_with_nobody_looking_on_goes_on_too(
     shell: Shell, hub: LocalHub
 ) -> None:
-    hub.bandwidth = MIB // 4
-    with shell.daemon() as daemon:
-        shell.run("prefetch", "acme/model", "--background")
-        shell.run("jobs", "1", "--cancel")
-        shell.run("jobs", "1", "--retry")
-        daemon.kill()
-        daemon.wait(PATIENCE)
-    hub.bandwidth = None
-    assert "job 1 goes on in the background" in shell.run("ls", errors=True)
-    wait_until_free(shell)
-    assert states(shell) == ["completed"]
+    leave_in_background(shell, hub, ("jobs", "1", "--cancel"), ("jobs", "1", "--retry"))
+    assert_goes_on(shell, hub)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may look at another user's cache")
 def test_who_looks_at_the_cache_of_another_user_fetches_nothing_into_it(
     shell: Shell, hub: LocalHub
 ) -> None:
-    hub.bandwidth = MIB // 4
-    with shell.daemon() as daemon:
-        shell.run("prefetch", "acme/model", "--background")
-        daemon.kill()
-        daemon.wait(PATIENCE)
+    leave_in_background(shell, hub)
     os.chown(shell.cache, 65534, 65534)
     assert "background" not in shell.run("ls", errors=True)
     assert states(shell) == ["pending"]

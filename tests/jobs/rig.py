@@ -10,8 +10,9 @@ from typing import Any
 import trio
 
 from hubfs.config import CacheSettings, FetchSettings, Settings
+from hubfs.control.roles import Role
 from hubfs.daemon.engine import Engine, built, services
-from hubfs.jobs.queue import JobQueue, Resumption, Wanted
+from hubfs.jobs.queue import JobQueue, Wanted
 from hubfs.jobs.states import JobKind, has_ended
 from hubfs.store.records import JobRecord
 from tests.localhub import LocalHub
@@ -25,15 +26,15 @@ async def engine(
     hub: LocalHub,
     cache: Path,
     *,
-    resumes: Resumption = Resumption.ALL,
+    role: Role = Role.MOUNT,
     budget: CacheSettings = UNBOUNDED,
     **fetching: Any,
 ) -> AsyncIterator[Engine]:
     """The parts of a daemon but for its mount."""
     chosen = FetchSettings(**fetching)
     settings = Settings(None, cache, hub.endpoint, fetch=chosen, cache=budget)
-    with built(settings) as engine:
-        async with services(engine, resumes) as nursery:
+    with built(settings, role) as engine:
+        async with services(engine) as nursery:
             try:
                 yield engine
             finally:

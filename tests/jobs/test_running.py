@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from hubfs.control.roles import Role
 from hubfs.errors import WrongJobState
 from hubfs.jobs.files import repo_named
-from hubfs.jobs.queue import Resumption, Wanted
+from hubfs.jobs.queue import Wanted
 from hubfs.jobs.states import JobKind
 from hubfs.jobs.transport import AT_ONCE
 from hubfs.model.content import MIB
@@ -139,7 +140,7 @@ async def test_a_stopped_job_goes_on_after_a_restart(hub: LocalHub, tmp_path: Pa
     async with rig.engine(hub, tmp_path / "cache") as engine:
         job = await engine.jobs.submit(rig.download("acme/model"))
         await rig.until_moved(engine.jobs, job.id)
-    async with rig.engine(hub, tmp_path / "cache", resumes=Resumption.NOTHING) as engine:
+    async with rig.engine(hub, tmp_path / "cache", role=Role.COMMAND) as engine:
         assert engine.jobs.find(job.id).size > 0
         assert engine.jobs.count_waiting() == 1
     hub.log.wait_idle()
@@ -160,7 +161,7 @@ async def test_without_resuming_old_jobs_wait_until_they_are_asked_for_again(
         job = await engine.jobs.submit(rig.download("acme/model"))
         await rig.until_moved(engine.jobs, job.id)
     hub.bandwidth = None
-    async with rig.engine(hub, tmp_path / "cache", resumes=Resumption.NOTHING) as engine:
+    async with rig.engine(hub, tmp_path / "cache", role=Role.COMMAND) as engine:
         assert engine.jobs.is_idle
         left = engine.jobs.find(job.id)
         assert (left.state, engine.jobs.is_parked(left)) == ("pending", True)
@@ -168,7 +169,7 @@ async def test_without_resuming_old_jobs_wait_until_they_are_asked_for_again(
         assert engine.jobs.resume(job.id).state == "cancelled"  # nobody revives it unasked
         assert engine.jobs.is_idle
         await engine.jobs.retry(job.id)
-    async with rig.engine(hub, tmp_path / "cache", resumes=Resumption.NOTHING) as engine:
+    async with rig.engine(hub, tmp_path / "cache", role=Role.COMMAND) as engine:
         same = await engine.jobs.submit(rig.download("acme/model"))
         assert same.id == job.id
         assert (await rig.ended(engine.jobs, job.id)).state == "completed"
@@ -191,11 +192,11 @@ async def test_a_job_in_the_background_is_known_as_such_by_whoever_comes_next(
         shutil.copytree(tmp_path / "cache", tmp_path / "crashed")
         assert engine.jobs.left_in_background == [job.id]
     for cache in (tmp_path / "cache", tmp_path / "crashed"):
-        async with rig.engine(hub, cache, resumes=Resumption.NOTHING) as engine:
+        async with rig.engine(hub, cache, role=Role.COMMAND) as engine:
             assert engine.jobs.is_idle
             assert engine.jobs.left_in_background == [job.id]
         hub.bandwidth = None
-        async with rig.engine(hub, cache, resumes=Resumption.BACKGROUND) as engine:
+        async with rig.engine(hub, cache, role=Role.JOBS) as engine:
             assert (await rig.ended(engine.jobs, job.id)).state == "completed"
             assert engine.jobs.is_parked(engine.jobs.find(other.id))
             assert engine.jobs.left_in_background == []

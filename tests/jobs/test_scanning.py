@@ -10,8 +10,9 @@ from pathlib import Path
 
 import trio
 
+from hubfs.control.roles import Role
 from hubfs.daemon.engine import Engine
-from hubfs.jobs.queue import Resumption, Wanted
+from hubfs.jobs.queue import Wanted
 from hubfs.jobs.states import JobKind
 from hubfs.store.records import JobRecord
 from tests.jobs.rig import download, ended, engine, sync
@@ -153,7 +154,7 @@ async def test_a_scan_that_is_broken_off_reads_nothing_twice(hub: LocalHub, tmp_
     for path in root.iterdir():
         if hashlib.sha256(path.read_bytes()).hexdigest() in read:
             write_in_place(path, b"who reads it again finds something else")
-    async with engine(hub, cache, resumes=Resumption.NOTHING) as running:
+    async with engine(hub, cache, role=Role.COMMAND) as running:
         again = await running.jobs.submit(scan(root))
         assert again.id == job.id
         done = await ended(running.jobs, job.id)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from hubfs.fuse import kernel
 from hubfs.fuse.mountpoints import unmount
@@ -83,17 +83,8 @@ class Mounted:
     @contextlib.contextmanager
     def begin(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A command that is killed in the end, if it has not ended."""
-        with subprocess.Popen(
-            [HUBFS, *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as child:
-            try:
-                yield child
-            finally:
-                child.kill()
+        with running_hubfs(*arguments, environment=self.environment) as child:
+            yield child
 
     def mount_command(self, *options: str) -> list[str]:
         """The command that mounts with these options beside the usual ones."""
@@ -193,6 +184,30 @@ def environment_in(scratch: Path) -> dict[str, str]:
     runtime.mkdir(mode=0o700, exist_ok=True)
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+
+
+def begin_hubfs(
+    *arguments: str, environment: dict[str, str], **options: Any
+) -> subprocess.Popen[str]:
+    """Begin a `hubfs`."""
+    return subprocess.Popen(
+        [HUBFS, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@contextlib.contextmanager
+def running_hubfs(*arguments: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """One that is killed in the end, if it has not ended."""
+    with begin_hubfs(*arguments, environment=environment) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 def run_hubfs(

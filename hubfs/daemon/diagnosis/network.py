@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hubfs.daemon.diagnosis.verdicts import Verdict, fine, noted, wrong
+from hubfs.hub.metadata import ASK_THE_DOCTOR
 from hubfs.hub.survey import EndpointFacts, TokenFacts, WayFacts
 from hubfs.model.units import counted
 
@@ -47,8 +48,7 @@ def _judge_plain(host: str) -> Iterator[Verdict]:
 def judge_endpoint(facts: EndpointFacts) -> Iterator[Verdict]:
     """Whether it is a Hub, how far away it is, its clock and its rate limit."""
     if facts.error:
-        # Elsewhere the hint is to ask the doctor.
-        hint = facts.hint if "hubfs doctor" not in facts.hint else ""
+        hint = facts.hint if facts.hint != ASK_THE_DOCTOR else ""
         advice = hint or "look at the network, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE"
         yield wrong("endpoint", facts.error, advice)
         return
